@@ -1,0 +1,61 @@
+"""Names of the graph's topics, services and actions, and the quality of service of each.
+
+Names without a leading slash are relative to the namespace of the hand (or, for the trainer, of
+the trainer); names with one are the same for the whole graph.
+"""
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+HAND_NODE = "hand"
+POLICY_SERVER_NODE = "policy_server"
+TRAINER_NODE = "trainer"
+RECORDER_NODE = "recorder"
+
+JOINT_STATES = "joint_states"
+JOINT_COMMAND = "joint_command"
+RESET_HAND = "reset_hand"
+STOP = "stop"
+CLEAR_STOP = "clear_stop"
+TRANSITIONS = "transitions"
+EPISODES = "episodes"
+POLICY = "policy"
+TRAINING_STATUS = "training_status"
+DIAGNOSTICS = "/diagnostics"
+CLOCK = "/clock"
+
+
+def _profile(
+    depth: int,
+    reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
+    durability: DurabilityPolicy = DurabilityPolicy.VOLATILE,
+) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=reliability,
+        durability=durability,
+    )
+
+
+# In lock step every state is answered, so none may be dropped; ten ride out a slow reader.
+JOINT_STATES_QOS = _profile(10)
+
+# One command is under way at a time; the hand refuses one that answers an older state.
+JOINT_COMMAND_QOS = _profile(10)
+
+# Minutes of data at 10 Hz: the trainer and the recorder may be away for a restart or a long
+# update without a gap.
+TRANSITIONS_QOS = _profile(5000)
+
+EPISODES_QOS = _profile(100)
+
+# A server that starts or restarts late still gets the newest policy.
+POLICY_QOS = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+# The newest allowance counts; one that starts late may go on at once.
+TRAINING_STATUS_QOS = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+DIAGNOSTICS_QOS = _profile(10)
+
+# What rclpy's own time source subscribes with.
+CLOCK_QOS = _profile(1, reliability=ReliabilityPolicy.BEST_EFFORT)
