@@ -1,0 +1,82 @@
+"""Networks with a run axis in front: R independent copies computed by one batched product."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from smm_core.generators import Generators
+
+LOG_STD_RANGE = (-5.0, 2.0)
+
+
+class Linear(nn.Module):
+    """R affine maps side by side, (R, B, in) -> (R, B, out)."""
+
+    def __init__(self, generators: Generators, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bound = 1.0 / math.sqrt(inputs)
+        weight = generators.uniform(inputs, outputs, low=-bound, high=bound)
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(generators.uniform(1, outputs, low=-bound, high=bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (R, B, in) to (R, B, out)."""
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+def mlp(generators: Generators, sizes: Sequence[int]) -> nn.Sequential:
+    """Stack linear layers of the given sizes with ReLU between them."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [Linear(generators, inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+class Actor(nn.Module):
+    """A Gaussian squashed by tanh into [-1, 1]; its input is (obs, one-hot skill)."""
+
+    def __init__(
+        self, generators: Generators, inputs: int, actions: int, hidden: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.net = mlp(generators, (inputs, *hidden, 2 * actions))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log of the standard deviation before tanh, each (R, B, actions)."""
+        mean, log_std = self.net(x).chunk(2, dim=-1)
+        low, high = LOG_STD_RANGE
+        return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1.0)
+
+    def sample(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return actions (R, B, actions) and their log-density in nats (R, B).
+
+        `noise` is standard normal, (R, B, actions). The change of variables uses
+        log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)), which does not underflow.
+        """
+        mean, log_std = self(x)
+        unsquashed = mean + log_std.exp() * noise
+        log_normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
+        log_slope = 2.0 * (math.log(2.0) - unsquashed - F.softplus(-2.0 * unsquashed))
+        return torch.tanh(unsquashed), (log_normal - log_slope).sum(-1)
+
+
+class TwinCritic(nn.Module):
+    """Two Q functions for each run, held as 2R copies of one network."""
+
+    def __init__(self, generators: Generators, inputs: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        twins = Generators(())
+        twins.streams = [stream for stream in generators.streams for _ in range(2)]
+        self.net = mlp(twins, (inputs, *hidden, 1))
+
+    def forward(self, x: Tensor, action: Tensor) -> Tensor:
+        """Map (R, B, inputs - actions) and (R, B, actions) to both values, (R, 2, B)."""
+        joint = torch.cat((x, action), -1)
+        values = self.net(joint.repeat_interleave(2, 0)).squeeze(-1)
+        return values.view(len(x), 2, -1)
