@@ -1,0 +1,48 @@
+"""The State Marginal Matching reward: equation 8 of the paper, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from smm_core.config import Config, option
+
+
+@dataclass(frozen=True)
+class RewardConfig(Config):
+    """Weights of the terms; all ones is equation 8 itself."""
+
+    target: float = option(1.0, "weight of log p*(s)", low=0.0)
+    state_entropy: float = option(1.0, "weight of -log q_z(s), whose mean is H[s|z]", low=0.0)
+    skill_entropy: float = option(1.0, "weight of log d(z|s), whose mean is -H[z|s]", low=0.0)
+
+
+class RewardTerms(NamedTuple):
+    """The four terms as they enter the sum, signs and weights included, and the sum; nats."""
+
+    target: Tensor
+    density: Tensor
+    posterior: Tensor
+    prior: Tensor
+    total: Tensor
+
+
+def smm_reward(
+    log_p_target: Tensor,
+    log_density: Tensor,
+    log_skill_posterior: Tensor,
+    log_skill_prior: Tensor,
+    weights: RewardConfig,
+) -> RewardTerms:
+    """Return r_z(s) = log p*(s) - log q_z(s) + log d(z|s) - log p(z), equation 8.
+
+    All four inputs are log-probabilities in nats of one broadcastable shape. A state is paid for
+    being wanted, for being rare under its own skill, and for telling its skill apart.
+    """
+    target = weights.target * log_p_target
+    density = -weights.state_entropy * log_density
+    posterior = weights.skill_entropy * log_skill_posterior
+    prior = -log_skill_prior
+    return RewardTerms(target, density, posterior, prior, target + density + posterior + prior)
