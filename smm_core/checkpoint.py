@@ -1,0 +1,179 @@
+"""Checkpoints: everything a learner needs to go on bit for bit, written atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from smm_core.config import to_mapping
+from smm_core.generators import Generators
+from smm_core.learner import Learner
+
+FORMAT = 1
+TENSORS, NUMBERS = "state.safetensors", "state.json"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint is missing, damaged, of another version, or for other settings."""
+
+
+def save(
+    folder: Path, learner: Learner, extra: Mapping[str, Any] | None = None, keep: int = 2
+) -> Path:
+    """Write `folder`/checkpoint-<steps> and delete all but the newest `keep`; return its path.
+
+    `extra` is any JSON data to have back from `load`. The checkpoint appears under its name only
+    once it is whole and on disk, so a crash at any moment leaves the one before.
+    """
+    tensors, numbers = _learner_state(learner)
+    numbers["extra"] = dict(extra or {})
+    path = folder / f"checkpoint-{learner.steps:09d}"
+    partial = folder / f".{path.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file({name: t.contiguous() for name, t in tensors.items()}, partial / TENSORS)
+    (partial / NUMBERS).write_text(json.dumps(numbers))
+    for part in (partial / TENSORS, partial / NUMBERS, partial):
+        _to_disk(part)
+    if path.exists():  # saved twice at one step: the newer one wins
+        shutil.rmtree(path)
+    partial.rename(path)
+    _to_disk(folder)
+    for old in _complete(folder)[:-keep]:
+        shutil.rmtree(old)
+    return path
+
+
+def newest(folder: Path) -> Path | None:
+    """Return the newest whole checkpoint in `folder`, or None."""
+    found = _complete(folder)
+    return found[-1] if found else None
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return a checkpoint's tensors and numbers; raises CheckpointError naming what is wrong."""
+    try:
+        numbers = json.loads((path / NUMBERS).read_text())
+        tensors = load_file(path / TENSORS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is not a readable checkpoint: {error}") from error
+    if numbers["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path} has format {numbers['format']}, this program reads {FORMAT}"
+        )
+    return tensors, numbers
+
+
+def load(path: Path, learner: Learner) -> dict[str, Any]:
+    """Put a checkpoint into a learner built with the same settings; return its `extra`.
+
+    Raises CheckpointError naming the first setting that differs.
+    """
+    tensors, numbers = read(path)
+    _check_settings(path, numbers, _settings(learner))
+    _load_learner_state(learner, tensors, numbers)
+    return numbers["extra"]
+
+
+def _complete(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("checkpoint-*") if path.is_dir())
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _settings(learner: Learner) -> dict[str, Any]:
+    return {
+        "layout": vars(learner.layout),
+        "config": to_mapping(learner.config),
+        "runs": len(learner.generators),
+    }
+
+
+def _check_settings(path: Path, numbers: Any, expected: Any, where: str = "") -> None:
+    for name, value in expected.items():
+        saved = numbers.get(name)
+        if isinstance(value, dict):
+            _check_settings(path, saved or {}, value, f"{where}{name}.")
+        elif saved != value:
+            raise CheckpointError(
+                f"{path} was saved with {where}{name} = {saved!r}, this run has {value!r}; "
+                "use the same settings or another run folder"
+            )
+
+
+def _optimizers(learner: Learner) -> dict[str, torch.optim.Optimizer]:
+    return {
+        "actor": learner.sac.actor_optimizer,
+        "critic": learner.sac.critic_optimizer,
+        "temperature": learner.sac.temperature_optimizer,
+        "density": learner.density.optimizer,
+        "discriminator": learner.discriminator.optimizer,
+    }
+
+
+def _learner_state(learner: Learner) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    groups: dict[str, Mapping[str, Tensor]] = {
+        "sac": learner.sac.state_dict(),
+        "density": learner.density.state_dict(),
+        "discriminator": learner.discriminator.state_dict(),
+        "replay": learner.replay.state(),
+        "random": {"streams": learner.generators.state()},
+    }
+    for name, optimizer in _optimizers(learner).items():
+        state = optimizer.state_dict()["state"]
+        groups[f"optimizer.{name}"] = {
+            f"{index}.{key}": torch.as_tensor(value)
+            for index, slots in state.items()
+            for key, value in slots.items()
+        }
+    groups["history"], history = learner.history.state()
+    tensors = {f"{group}/{k}": t for group, values in groups.items() for k, t in values.items()}
+    numbers = _settings(learner)
+    numbers |= {"format": FORMAT, "updates": learner.updates, "history": history}
+    return tensors, numbers
+
+
+def _load_learner_state(learner: Learner, tensors: dict[str, Tensor], numbers: Any) -> None:
+    def group(name: str) -> dict[str, Tensor]:
+        prefix = f"{name}/"
+        return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+
+    learner.sac.load_state_dict(group("sac"))
+    learner.density.load_state_dict(group("density"))
+    learner.discriminator.load_state_dict(group("discriminator"))
+    learner.replay.load_state(group("replay"))
+    learner.generators.load_state(group("random")["streams"])
+    for name, optimizer in _optimizers(learner).items():
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in group(f"optimizer.{name}").items():
+            index, slot = key.split(".", 1)
+            slots.setdefault(int(index), {})[slot] = tensor
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+    learner.history.load_state(group("history"), numbers["history"], learner.layout)
+    learner.updates = numbers["updates"]
+
+
+def random_state(generators: Generators) -> str:
+    """Return the state of random streams as text, for `extra`."""
+    return generators.state().numpy().tobytes().hex()
+
+
+def load_random_state(generators: Generators, text: str) -> None:
+    """Continue random streams from what `random_state` returned."""
+    flat = torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)
+    generators.load_state(flat.view(len(generators), -1))

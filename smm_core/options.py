@@ -1,0 +1,92 @@
+"""Command-line options made from configuration dataclasses, and read back into them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
+
+from smm_core.config import Config, ConfigError, from_mapping
+
+C = TypeVar("C", bound=Config)
+
+
+def add_options(parser: argparse.ArgumentParser, config: type[Config], prefix: str = "") -> None:
+    """Add one `--group.name VALUE` for each field, with its help, range and default."""
+    types = get_type_hints(config)
+    group = parser.add_argument_group(prefix.rstrip(".") or "run", (config.__doc__ or "").strip())
+    defaults = config()
+    for field in dataclasses.fields(config):
+        name, kind = prefix + field.name, types[field.name]
+        if isinstance(kind, type) and issubclass(kind, Config):
+            add_options(parser, kind, f"{name}.")
+            continue
+        group.add_argument(
+            f"--{name}",
+            type=_reader(kind),
+            choices=field.metadata["choices"],
+            nargs="*" if get_origin(kind) is tuple else None,
+            default=argparse.SUPPRESS,
+            metavar="X" if field.metadata["choices"] is None else None,
+            help=_help(field.metadata, getattr(defaults, field.name)),
+        )
+
+
+def read_options(config: type[C], file: Path | None, given: Mapping[str, Any]) -> C:
+    """Build a configuration from a YAML file and the options given on the command line.
+
+    An option beats the file, the file beats the default. Raises ConfigError for a file that can
+    not be read and for every setting that is unknown or out of range.
+    """
+    values = read_yaml(file) if file else {}
+    names = set(_names(config, ""))
+    for name, value in given.items():
+        if name in names:
+            *groups, leaf = name.split(".")
+            level = values
+            for group in groups:
+                level = level.setdefault(group, {})
+            level[leaf] = value
+    return from_mapping(config, values)
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a YAML mapping; raises ConfigError naming the file and what is wrong with it."""
+    try:
+        values = yaml.safe_load(file.read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"can not read {file}: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file} holds {type(values).__name__}, expected settings by name")
+    return values
+
+
+def _names(config: type[Config], prefix: str) -> list[str]:
+    names = []
+    for name, kind in get_type_hints(config).items():
+        nested = isinstance(kind, type) and issubclass(kind, Config)
+        names += _names(kind, f"{prefix}{name}.") if nested else [prefix + name]
+    return names
+
+
+def _reader(kind: Any) -> Any:
+    item = get_args(kind)[0] if get_origin(kind) is tuple else kind
+    return _read_bool if item is bool else item
+
+
+def _read_bool(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected true or false")
+    return text.lower() == "true"
+
+
+def _help(metadata: Mapping[str, Any], default: Any) -> str:
+    low, high = metadata["low"], metadata["high"]
+    limits = [f"at least {low}"] if low is not None else []
+    limits += [f"at most {high}"] if high is not None else []
+    notes = ", ".join([*limits, f"default {default}"])
+    return f"{metadata['help']} ({notes})".replace("%", "%%")

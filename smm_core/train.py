@@ -1,0 +1,127 @@
+"""The in-process loop: the same learner as on the robot, over any gymnasium environment."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from smm_core import checkpoint
+from smm_core.acting import ActingPolicy
+from smm_core.config import Config, ConfigError, option, to_mapping
+from smm_core.learner import Learner, LearnerConfig
+from smm_core.metrics import coverage
+from smm_core.rollout import Env, Rollout, layout_of, make_env
+
+Metrics = dict[str, Any]
+Report = Callable[[Metrics], None]
+
+
+@dataclass(frozen=True)
+class TrainConfig(Config):
+    """One in-process training."""
+
+    steps: int = option(20_000, "environment steps of each run", low=1)
+    seed: int = option(0, "seed of the first run; run i uses seed + i", low=0)
+    runs: int = option(1, "runs learnt at once, each as if it were alone", low=1)
+    threads: int = option(1, "threads of torch", low=1)
+    report_period: int = option(500, "environment steps between reports", low=1)
+    checkpoint_period: int = option(10_000, "environment steps between checkpoints", low=1)
+    learner: LearnerConfig = option(LearnerConfig(), "what is learnt")
+
+
+class Training:
+    """One training from its first step to its last checkpoint."""
+
+    def __init__(self, env_id: str, config: TrainConfig, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        torch.set_num_threads(config.threads)
+        seeds = range(config.seed, config.seed + config.runs)
+        envs = [make_env(env_id) for _ in seeds]
+        learner_config = with_env_defaults(config.learner, envs[0])
+        layout = layout_of(envs[0], learner_config.num_skills)
+        self.learner = Learner(layout, learner_config, seeds)
+        history, hidden = self.learner.history, learner_config.sac.hidden
+        # Offset, so that acting and learning never share a stream.
+        acting = ActingPolicy(layout, hidden, history, [seed + 1_000_003 for seed in seeds])
+        self.rollout = Rollout(envs, acting, seeds)
+        self._started = time.perf_counter()
+        _new_folder(folder, env_id, config)
+
+    def run(self, report: Report) -> Metrics:
+        """Train to the end; call `report` with the metrics now and then and return the last.
+
+        On an error or Ctrl-C the run up to there is saved before it is raised.
+        """
+        metrics: Metrics = {}
+        with SummaryWriter(str(self.folder / "tensorboard")) as board:
+            try:
+                while self.learner.steps < self.config.steps:
+                    self._step()
+                    if self._is_due(self.config.report_period):
+                        metrics = self._metrics()
+                        _write(board, metrics)
+                        report(metrics)
+                    if self._is_due(self.config.checkpoint_period):
+                        self._save()
+            finally:
+                path = self._save()
+        return metrics | {"checkpoint": str(path)}
+
+    def _step(self) -> None:
+        learner = self.learner
+        learner.observe(self.rollout.step())
+        while learner.updates_owed > 0:
+            self._losses = learner.update()
+        if learner.snapshot_due:
+            learner.snapshot()
+
+    def _is_due(self, period: int) -> bool:
+        return self.learner.steps % period == 0 or self.learner.steps == self.config.steps
+
+    def _metrics(self) -> Metrics:
+        elapsed = time.perf_counter() - self._started
+        losses = {name: values.numpy() for name, values in getattr(self, "_losses", {}).items()}
+        per_run = {**losses, **coverage(self.learner)}
+        return {
+            "steps": self.learner.steps,
+            "updates": self.learner.updates,
+            "steps_per_second": self.learner.steps / elapsed,
+            **{name: [round(float(v), 6) for v in values] for name, values in per_run.items()},
+        }
+
+    def _save(self) -> Path:
+        extra = {"acting": checkpoint.random_state(self.rollout.acting.generators)}
+        return checkpoint.save(self.folder / "checkpoints", self.learner, extra)
+
+
+def with_env_defaults(config: LearnerConfig, env: Env) -> LearnerConfig:
+    """Take the matched state from the environment's metadata where the settings name none."""
+    suggested = env.unwrapped.metadata.get("matched_state")
+    if not suggested or config.state.linear or config.state.circular:
+        return config
+    values = {**vars(config), "state": type(config.state)(**suggested)}
+    return LearnerConfig(**values)
+
+
+def _new_folder(folder: Path, env_id: str, config: TrainConfig) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise ConfigError(f"{folder} exists; name a new run folder with --folder") from error
+    settings = {"env": env_id, **to_mapping(config)}
+    (folder / "settings.json").write_text(json.dumps(settings, indent=2))
+
+
+def _write(board: SummaryWriter, metrics: Metrics) -> None:
+    for name, value in metrics.items():
+        for run, number in enumerate(np.atleast_1d(value)):
+            tag = f"{name}/{run}" if isinstance(value, list) else name
+            board.add_scalar(tag, number, metrics["steps"])
