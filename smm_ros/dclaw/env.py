@@ -1,0 +1,72 @@
+"""The D'Claw as a gymnasium environment: turn the valve in every way there is."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from smm_ros.dclaw import task
+from smm_ros.dclaw.hand import Hand, HandState
+from smm_ros.dclaw.mujoco_hand import MujocoHand
+from smm_ros.dclaw.spec import CONTROL_PERIOD, EPISODE_STEPS, NUM_JOINTS
+
+Observation = NDArray[np.float32]
+Action = NDArray[np.float32]
+Info = dict[str, Any]
+
+
+class DClawExploreEnv(gymnasium.Env[Observation, Action]):
+    """Episodes of 50 control periods over a `Hand`, rewarded by the task's shaping of log p*.
+
+    Observations and actions are those of `smm_ros.dclaw.task`. The info of reset and step holds
+    `valve_angle` (rad, unwrapped) and `clamped` (commands that the safety clamp changed since
+    the hand was made, by reason); that of step also `action_applied`, float32 (9,): the action
+    that asks for the very target that was sent.
+    """
+
+    metadata = {"render_modes": []}
+
+    def __init__(self, hand: Hand | None = None) -> None:
+        """Take over a hand (by default a simulated one), connect it and switch its torque on."""
+        self.observation_space = Box(-np.inf, np.inf, (len(task.OBS_NAMES),), np.float32)
+        self.action_space = Box(-1.0, 1.0, (NUM_JOINTS,), np.float32)
+        self.hand = MujocoHand() if hand is None else hand
+        self.hand.connect()
+        self.hand.enable()
+        self._state = self.hand.read()
+        self._num_steps = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, Info]:
+        """Bring the hand to its reset pose and the valve to `options["valve_angle"]` rad (0)."""
+        super().reset(seed=seed)
+        if seed is not None and isinstance(self.hand, MujocoHand):
+            self.hand.seed(seed)
+        for _ in self.hand.reset((options or {}).get("valve_angle", 0.0)):
+            pass
+        self._num_steps = 0
+        self._state = self.hand.read()
+        return task.observation(self._state), self._info(self._state)
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, Info]:
+        """Apply an action (9,) in [-1, 1] for one control period."""
+        before = self._state
+        applied = self.hand.command(task.target_from_action(action, before))
+        self.hand.advance(CONTROL_PERIOD)
+        self._state = self.hand.read()
+        self._num_steps += 1
+        info = self._info(self._state)
+        info["action_applied"] = task.action_from_target(applied, before)
+        reward = task.log_p_shaping(self._state)
+        truncated = self._num_steps >= EPISODE_STEPS
+        return task.observation(self._state), reward, False, truncated, info
+
+    def close(self) -> None:
+        """Switch torque off and let go of the hand."""
+        self.hand.close()
+
+    def _info(self, state: HandState) -> Info:
+        return {"valve_angle": state.valve_angle, "clamped": dict(self.hand.clamp.counts)}

@@ -1,0 +1,85 @@
+"""What a D'Claw can do, simulated or real: its state, its commands and the faults it reports."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from smm_ros.dclaw.safety_clamp import SafetyClamp
+from smm_ros.dclaw.spec import Joints
+
+
+class HandError(RuntimeError):
+    """The hand can not do what was asked: not connected, torque off, or a fault."""
+
+
+@dataclass(frozen=True)
+class HandState:
+    """One measurement of the whole hand."""
+
+    stamp: float
+    """Time of the measurement on the hand's own clock, s."""
+    joint_position: Joints
+    """(9,) rad, in the order of spec.JOINT_NAMES."""
+    joint_velocity: Joints
+    """(9,) rad/s."""
+    joint_effort: Joints
+    """(9,) N m, of the motors."""
+    valve_angle: float
+    """rad, unwrapped: it grows by 2 pi with each turn."""
+    valve_velocity: float
+    """rad/s."""
+    valve_effort: float
+    """N m, of the valve's own motor; 0 while that motor is off."""
+
+    @property
+    def valve_angle_wrapped(self) -> float:
+        """The valve's angle in [-pi, pi), rad."""
+        wrapped = math.fmod(self.valve_angle + math.pi, 2 * math.pi)
+        if wrapped < 0:
+            wrapped += 2 * math.pi
+        # A tiny negative remainder rounds up to a full turn.
+        return -math.pi if wrapped >= 2 * math.pi else wrapped - math.pi
+
+
+@dataclass(frozen=True)
+class ResetStage:
+    """Progress of a reset: what the hand does now, and in which attempt (from 1)."""
+
+    name: str
+    attempt: int
+
+
+class Hand(Protocol):
+    """A D'Claw with its valve. Every method raises HandError on a fault."""
+
+    @property
+    def clamp(self) -> SafetyClamp:
+        """The clamp that every command passes, with its counts."""
+
+    def connect(self) -> None:
+        """Open the hand and check it; torque stays off."""
+
+    def close(self) -> None:
+        """Switch torque off and let go of the hand; does nothing on a closed one."""
+
+    def enable(self) -> None:
+        """Switch torque on, holding the pose measured at this moment."""
+
+    def disable(self) -> None:
+        """Switch torque off; does nothing where it is off already."""
+
+    def read(self) -> HandState:
+        """Return a fresh measurement, never an old one."""
+
+    def command(self, target: Joints) -> Joints:
+        """Send joint targets (9,) rad through the clamp; return what was sent, (9,) rad."""
+
+    def advance(self, period_s: float) -> None:
+        """Let time pass: integrate in simulation, sleep on hardware."""
+
+    def reset(self, valve_angle: float) -> Iterator[ResetStage]:
+        """Bring the joints to spec.RESET_POSE and the valve to an angle (rad).
+
+        The work is done while the stages are iterated: iterate to the end.
+        """
