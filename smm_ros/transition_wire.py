@@ -1,0 +1,88 @@
+"""Serialised transitions (CDR) read without a message in between, for reading bags fast."""
+
+# With a message of rclpy in between it is 41 k transitions/s instead of 115 k.
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+
+from smm_core.transitions import Floats
+from smm_ros.records import TransitionRecord
+
+_LITTLE_ENDIAN = b"\x00\x01"
+_ORIGIN = 4  # alignment counts from behind the four bytes that name the encoding
+_STAMP = struct.Struct("<iI")
+_LENGTH = struct.Struct("<I")
+_SEQUENCE = struct.Struct("<Q")
+_NUMBERS = struct.Struct("<QQIIQ")  # sequence, episode, step, skill, policy version
+_END = struct.Struct("<f??")  # log_p_shaping, terminated, truncated
+_SECOND = 1_000_000_000
+
+
+class TransitionWireError(ValueError):
+    """Bytes that are no serialised transition."""
+
+
+def peek_transition(data: bytes) -> tuple[str, int]:
+    """Return hand and sequence number of a serialised smm_ros/msg/Transition."""
+    try:
+        hand, at = _hand(data)
+        return hand, _SEQUENCE.unpack_from(data, at)[0]
+    except (struct.error, UnicodeDecodeError) as error:
+        raise TransitionWireError(f"{len(data)} bytes are no transition: {error}") from error
+
+
+def parse_transition(data: bytes) -> TransitionRecord:
+    """Return the transition; its arrays are read-only views of the bytes."""
+    try:
+        return _parse(data)
+    except (struct.error, ValueError) as error:
+        raise TransitionWireError(f"{len(data)} bytes are no transition: {error}") from error
+
+
+def _parse(data: bytes) -> TransitionRecord:
+    sec, nanosec = _STAMP.unpack_from(data, _ORIGIN)
+    hand, at = _hand(data)
+    sequence, episode, step, skill, policy_version = _NUMBERS.unpack_from(data, at)
+    observation, at = _floats(data, at + _NUMBERS.size)
+    action, at = _floats(data, at)
+    next_observation, at = _floats(data, at)
+    log_p_shaping, terminated, truncated = _END.unpack_from(data, at)
+    return TransitionRecord(
+        stamp_ns=sec * _SECOND + nanosec,
+        hand=hand,
+        sequence=sequence,
+        episode=episode,
+        step=step,
+        skill=skill,
+        policy_version=policy_version,
+        observation=observation,
+        action=action,
+        next_observation=next_observation,
+        log_p_shaping=log_p_shaping,
+        terminated=terminated,
+        truncated=truncated,
+    )
+
+
+def _hand(data: bytes) -> tuple[str, int]:
+    """Return the hand's name and where the sequence number lies."""
+    if data[:2] != _LITTLE_ENDIAN:
+        raise struct.error(f"encoding {data[:2]!r}, expected {_LITTLE_ENDIAN!r}")
+    at = _ORIGIN + _STAMP.size
+    at = _aligned(at + _LENGTH.size + _LENGTH.unpack_from(data, at)[0], 4)  # behind frame_id
+    begin = at + _LENGTH.size
+    end = begin + _LENGTH.unpack_from(data, at)[0]
+    return data[begin : end - 1].decode(), _aligned(end, 8)  # a string ends with a zero byte
+
+
+def _floats(data: bytes, at: int) -> tuple[Floats, int]:
+    count = _LENGTH.unpack_from(data, at)[0]
+    begin = at + _LENGTH.size
+    return np.frombuffer(data, "<f4", count, begin), begin + 4 * count
+
+
+def _aligned(at: int, size: int) -> int:
+    return at + (_ORIGIN - at) % size
