@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 Table = dict[str, Any]
 
-HEADER = "<!-- Written by generate.py from dclaw.yaml, which names the sources: edit that. -->\n"
+HEADER = "<!-- Written by generate.py from dclaw.yaml, which names the sources: edit that. -->"
 
 
 def write(table: Table) -> str:
@@ -26,7 +26,7 @@ def write(table: Table) -> str:
     _valve(world, table)
     _actuators(root, table)
     ElementTree.indent(root)
-    return HEADER + ElementTree.tostring(root, encoding="unicode") + "\n"
+    return f"{HEADER}\n{ElementTree.tostring(root, encoding='unicode')}\n"
 
 
 def _settings(root: Element, table: Table) -> None:
@@ -131,7 +131,7 @@ def _finger(palm: Element, finger: Table, links: list[Table]) -> None:
         SubElement(
             body,
             "joint",
-            name=joint_name(finger, link),
+            name=joint_name(finger["number"], link),
             axis=_text(link["axis"]),
             range=_text(link["range"]),
         )
@@ -156,7 +156,7 @@ def _actuators(root: Element, table: Table) -> None:
     actuator = SubElement(root, "actuator")
     for finger in table["fingers"]:
         for link in table["links"][1:]:
-            name = joint_name(finger, link)
+            name = joint_name(finger["number"], link)
             SubElement(
                 actuator,
                 "position",
@@ -186,9 +186,9 @@ def _geom(body: Element, geom: Table, kind: str) -> None:
     SubElement(body, "geom", **attributes, **{weight: str(geom[weight])})
 
 
-def joint_name(finger: Table, link: Table) -> str:
+def joint_name(finger_number: int | str, link: Table) -> str:
     """Return the joint's name: the finger's number, then the joint's place in the finger."""
-    return f"joint_{finger['number']}{link['index']}"
+    return f"joint_{finger_number}{link['index']}"
 
 
 def _text(numbers: list[float]) -> str:
