@@ -89,25 +89,18 @@ def _looks(root: Element, table: Table) -> None:
 
 
 def _surroundings(world: Element) -> None:
-    SubElement(world, "light", pos="0.5 -0.6 1.2", dir="-0.35 0.45 -1", diffuse="0.7 0.7 0.7")
+    SubElement(world, "light", pos="0.75 -0.1 1.1", dir="-0.75 0.1 -0.9", diffuse="0.7 0.7 0.7")
+    # Looks from the front right at the middle between palm and floor.
     SubElement(
         world,
         "camera",
         name="front",
-        mode="targetbody",
-        target="valve",
-        pos="0.55 -0.42 0.42",
-        fovy="38",
+        pos="0.52 -0.44 0.34",
+        xyaxes="0.44 0.52 0 -0.081 0.068 0.464",
+        fovy="34",
     )
-    SubElement(
-        world,
-        "geom",
-        **{"class": "static"},
-        name="floor",
-        type="plane",
-        size="5 5 0.1",
-        material="floor",
-    )
+    floor = {"type": "plane", "size": "5 5 0.1", "material": "floor"}
+    SubElement(world, "geom", {"class": "static"}, name="floor", **floor)
 
 
 def _finger(palm: Element, finger: Table, links: list[Table]) -> None:
