@@ -30,7 +30,7 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: $(VENV)/.built  ## install everything into .venv (the other targets do it when needed)
+setup: $(VENV)/.built  ## install all into .venv (the targets below do it when needed)
 
 demo: setup  ## explore with the simulated hand: the ROS graph, a picture and figures
 	$(BIN)/smm demo $(DEMO_ARGS)
@@ -47,12 +47,13 @@ clean:  ## remove .venv and everything built
 
 $(VENV)/.installed: $(REQUIREMENTS) constraints-ros.txt
 	@sh scripts/preflight.sh $(PYTHON)
-	$(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "set-up: downloading and installing, a few minutes the first time"
 	$(BIN)/pip install --quiet $(PIP_ARGS) -c constraints-ros.txt $(REQUIREMENTS:%=-r %)
 	@$(BIN)/pip install --quiet $(PIP_ARGS) --no-deps $(REFERENCE_MODEL) 2>/dev/null \
 	  || echo "set-up: $(REFERENCE_MODEL) cannot be installed by this pip;" \
 	          "the tests that compare the twin with it will be skipped"
+	@rm -rf build/pip-*  # what CMake found in an earlier environment
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed $(BUILD_INPUTS)
