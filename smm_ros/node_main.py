@@ -1,0 +1,100 @@
+"""What every node's `main` shares: start, spin, end on a signal, report what went wrong."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+import rclpy
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+# How long a signal may wait for the executor to come back to Python, s.
+SIGNAL_LATENCY = 0.1
+
+
+class NodeDone(Exception):  # noqa: N818 - the work is finished, nothing went wrong
+    """Raised in a callback to end the process with status 0."""
+
+
+class NodeError(Exception):
+    """A fault that its message explains in full: shown without a traceback, status 1."""
+
+
+class _Signals:
+    """SIGINT and SIGTERM as a flag.
+
+    Unlike rclpy's own handlers it leaves the communication up, so that clean-up can still
+    publish and answer.
+    """
+
+    def __init__(self) -> None:
+        self.received = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = True
+
+
+def run(
+    make_node: Callable[[], Node],
+    args: Sequence[str] | None = None,
+    expected: tuple[type[Exception], ...] = (),
+) -> int:
+    """Make the node, spin it until a signal, NodeDone or an error, and return the exit status.
+
+    A node that has a method `close()` gets it called on every way out, while its communication
+    still works. `args` are as for rclpy.init (None: the process's own). NodeError, ValueError
+    and the types in `expected` are shown as one line; any other error with its traceback.
+    """
+    with _Signals() as signals:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            _live(make_node, signals)
+        except (NodeDone, ExternalShutdownException):
+            pass
+        except (NodeError, ValueError, *expected) as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            return 1
+        except Exception:
+            traceback.print_exc()
+            return 1
+        finally:
+            rclpy.try_shutdown()
+    return 0
+
+
+def _live(make_node: Callable[[], Node], signals: _Signals) -> None:
+    node = make_node()
+    executor = SingleThreadedExecutor()
+    try:
+        _spin(node, executor, signals)
+    finally:
+        close = getattr(node, "close", None)
+        try:
+            if close is not None:
+                close()
+        finally:
+            executor.remove_node(node)
+            executor.shutdown()
+            node.destroy_node()
+
+
+def _spin(node: Node, executor: Executor, signals: _Signals) -> None:
+    executor.add_node(node)
+    while rclpy.ok() and not signals.received:
+        executor.spin_once(timeout_sec=SIGNAL_LATENCY)
