@@ -1,0 +1,109 @@
+"""The reset of a hand as the action `reset_hand`: stages as feedback, never blocking the node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.node import Node
+
+from smm_ros.action import ResetHand
+from smm_ros.conversions import reset_goal_angle, reset_outcome_to_msg, reset_stage_to_msg
+from smm_ros.dclaw.hand import HandError, ResetStage
+from smm_ros.interfaces import RESET_HAND
+from smm_ros.one_shot import OneShot
+from smm_ros.records import ResetOutcome
+
+
+class Resettable(Protocol):
+    """What the server asks of the node that owns the hand."""
+
+    def reset_refusal(self) -> str | None:
+        """Tell why no reset can go on now, or None where it can."""
+
+    def begin_reset(self, valve_angle: float) -> Iterator[ResetStage]:
+        """Leave lock step and return the stages, each worked off by asking for the next."""
+
+    def seconds_until_due(self) -> float:
+        """Return how long to wait before the hand's state is shown, s; 0 or less for at once."""
+
+    def show_in_reset(self) -> None:
+        """Show the hand's state on the way."""
+
+    def end_reset(self, success: bool) -> int:
+        """Go back to lock step, or to holding after a failure; return the state's stamp in ns."""
+
+
+class ResetServer:
+    """Serves one reset at a time; a new goal takes the place of the one under way."""
+
+    def __init__(self, node: Node, hand: Resettable) -> None:
+        """Offer the action."""
+        self._hand = hand
+        self._logger = node.get_logger()
+        self._newest = 0
+        self._pause = OneShot(node)
+        self._server = ActionServer(
+            node,
+            ResetHand,
+            RESET_HAND,
+            self._execute,
+            goal_callback=self._on_goal,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+        )
+
+    def _on_goal(self, goal: ResetHand.Goal) -> GoalResponse:
+        reason = self._hand.reset_refusal()
+        if reason is None:
+            return GoalResponse.ACCEPT
+        self._logger.warning(f"reset refused: {reason}")
+        return GoalResponse.REJECT
+
+    async def _execute(self, goal: ServerGoalHandle) -> ResetHand.Result:
+        outcome = await self._reset(goal)
+        if outcome.success:
+            goal.succeed()
+        elif goal.is_cancel_requested:
+            goal.canceled()
+        else:
+            goal.abort()
+        if not outcome.success:
+            self._logger.warning(f"reset ended early: {outcome.message}")
+        return reset_outcome_to_msg(outcome)
+
+    async def _reset(self, goal: ServerGoalHandle) -> ResetOutcome:
+        self._newest += 1
+        number = self._newest
+        # The reset under way, if any, wakes up, finds itself replaced and ends.
+        self._pause.fire_now()
+        attempts = 0
+        try:
+            for stage in self._hand.begin_reset(reset_goal_angle(goal.request)):
+                attempts = stage.attempt
+                goal.publish_feedback(reset_stage_to_msg(stage))
+                await self._let_others_run(goal, number)
+            await self._let_others_run(goal, number)
+        except (HandError, ValueError) as error:
+            return ResetOutcome(False, str(error), attempts, self._give_up(number))
+        except Exception:
+            self._give_up(number)
+            raise
+        return ResetOutcome(True, "", attempts, self._hand.end_reset(success=True))
+
+    async def _let_others_run(self, goal: ServerGoalHandle, number: int) -> None:
+        """Wait until the state is due, find out whether the reset still goes on, and show it."""
+        await self._pause.sleep(self._hand.seconds_until_due())
+        reason = self._hand.reset_refusal()
+        if number != self._newest:
+            reason = "a newer reset took its place"
+        elif goal.is_cancel_requested:
+            reason = "it was cancelled"
+        if reason is not None:
+            raise HandError(reason)
+        self._hand.show_in_reset()
+
+    def _give_up(self, number: int) -> int:
+        # After a newer goal the hand is no longer this one's to set free.
+        return self._hand.end_reset(success=False) if number == self._newest else 0

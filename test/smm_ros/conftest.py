@@ -1,0 +1,169 @@
+"""Real processes under test: start a node, talk to it over ROS, and leave nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rclpy
+import yaml
+from rclpy.action import ActionClient
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+
+NAMESPACE = "dclaw"
+
+
+class NodeProcess:
+    """One node as a process of its own, its output in a file."""
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        self.log = log
+        self._file = log.open("ab")
+        self.process = subprocess.Popen(
+            command, stdout=self._file, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+    @property
+    def output(self) -> str:
+        """Everything it has printed so far."""
+        return self.log.read_text(errors="replace")
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def terminate(self, timeout: float = 10.0) -> int:
+        """Ask it to end with SIGTERM; return its exit status (minus the signal if killed)."""
+        self.process.terminate()
+        return self.wait(timeout)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def wait(self, timeout: float = 10.0) -> int:
+        """Return its exit status once it has ended; fails after the timeout, in s."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {timeout} s:\n{self.output}") from None
+
+    def clean_up(self) -> None:
+        if self.running:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self._file.close()
+        print(f"--- {self.log.name}\n{self.output}")
+
+
+class RosClient:
+    """A node in the test itself; everything that waits spins it and fails after a timeout in s."""
+
+    def __init__(self) -> None:
+        self.context = Context()
+        rclpy.init(
+            args=[], context=self.context, signal_handler_options=SignalHandlerOptions.NO
+        )
+        self.node = Node("test_client", namespace=NAMESPACE, context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+    def spin(self, seconds: float) -> None:
+        """Take in what arrives for a while."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.executor.spin_once(timeout_sec=left)
+
+    def wait_for(self, condition: Callable[[], Any], timeout: float = 10.0, what: str = "") -> Any:
+        """Spin until the condition is true; return what it returned."""
+        end = time.monotonic() + timeout
+        while not (value := condition()):
+            assert time.monotonic() < end, f"waited {timeout} s in vain for {what or condition}"
+            self.executor.spin_once(timeout_sec=0.05)
+        return value
+
+    def result(self, future: Future, timeout: float = 10.0) -> Any:
+        """Return what the future comes to."""
+        self.wait_for(future.done, timeout, "the answer")
+        return future.result()
+
+    def collect(self, message_type: type, topic: str, qos: QoSProfile | int = 10) -> list[Any]:
+        """Return a list that fills with what arrives on the topic."""
+        messages: list[Any] = []
+        self.node.create_subscription(message_type, topic, messages.append, qos)
+        return messages
+
+    def call(self, service_type: type, name: str, request: Any = None, timeout: float = 10) -> Any:
+        """Return the answer of a service, once it is there."""
+        client = self.node.create_client(service_type, name)
+        self.wait_for(client.service_is_ready, timeout, f"service {name}")
+        answer = self.result(client.call_async(request or service_type.Request()), timeout)
+        self.node.destroy_client(client)
+        return answer
+
+    def send_goal(
+        self, action_type: type, name: str, goal: Any, feedback: list[Any] | None = None
+    ) -> Any:
+        """Return the handle of a goal, accepted or not; feedback is added to the list."""
+        client = ActionClient(self.node, action_type, name)
+        self.wait_for(client.server_is_ready, what=f"action {name}")
+        note = None if feedback is None else lambda message: feedback.append(message.feedback)
+        return self.result(client.send_goal_async(goal, feedback_callback=note))
+
+
+@pytest.fixture
+def ros_environment(ros_domain: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
+    """Give the test and what it starts a domain of their own, and nothing that outlives them."""
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return ros_domain
+
+
+@pytest.fixture
+def ros(ros_environment: int) -> Iterator[RosClient]:
+    """Return a node in the test itself, in the hand's namespace."""
+    client = RosClient()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def start_node(ros_environment: int, tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
+    """Return a function that starts `smm_ros.<executable>_node` with parameters as a process.
+
+    The same executable may be started again, as after a crash; its output goes on in one file.
+    """
+    started: list[NodeProcess] = []
+
+    def start(executable: str, **parameters: Any) -> NodeProcess:
+        file = tmp_path / f"{executable}_{len(started)}.yaml"
+        file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+        command = [
+            sys.executable, "-m", f"smm_ros.{executable}_node", "--ros-args",
+            "-r", f"__ns:=/{NAMESPACE}", "-r", f"__node:={executable}",
+            "--params-file", str(file),
+        ]  # fmt: skip
+        process = NodeProcess(command, tmp_path / f"{executable}.log")
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.clean_up()
