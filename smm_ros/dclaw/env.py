@@ -22,8 +22,9 @@ class DClawExploreEnv(gymnasium.Env[Observation, Action]):
 
     Observations and actions are those of `smm_ros.dclaw.task`. The info of reset and step holds
     `valve_angle` (rad, unwrapped) and `clamped` (commands that the safety clamp changed since
-    the hand was made, by reason); that of step also `action_applied`, float32 (9,): the action
-    that asks for the very target that was sent.
+    the hand was made, by reason); that of step also `action_applied`, float32 (9,): an action
+    that asks for the very target that was sent; it is the action given, unless the clamp
+    changed what that asked for.
     """
 
     metadata = {"render_modes": []}
@@ -59,7 +60,7 @@ class DClawExploreEnv(gymnasium.Env[Observation, Action]):
         self._state = self.hand.read()
         self._num_steps += 1
         info = self._info(self._state)
-        info["action_applied"] = task.action_from_target(applied, before)
+        info["action_applied"] = task.action_from_target(applied, before, action)
         reward = task.log_p_shaping(self._state)
         truncated = self._num_steps >= EPISODE_STEPS
         return task.observation(self._state), reward, False, truncated, info

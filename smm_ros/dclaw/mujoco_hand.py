@@ -136,7 +136,7 @@ class MujocoHand:
             ValueError: the period is not a positive multiple of spec.PHYSICS_STEP.
         """
         model, data = self._connected()
-        num_steps = round(period_s / PHYSICS_STEP)
+        num_steps = round(period_s / PHYSICS_STEP) if math.isfinite(period_s) else 0
         if num_steps < 1 or not math.isclose(num_steps * PHYSICS_STEP, period_s):
             raise ValueError(
                 f"period must be a positive multiple of {PHYSICS_STEP} s, got {period_s}"

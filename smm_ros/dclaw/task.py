@@ -4,8 +4,6 @@ Observation, float32 (12,): nine joint angles (rad), cosine and sine of the valv
 valve's velocity (rad/s).
 """
 
-from typing import cast
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -50,12 +48,19 @@ def target_from_action(action: ArrayLike, state: HandState) -> Joints:
     return reachable(wanted, state.joint_position)
 
 
-def action_from_target(target: ArrayLike, state: HandState) -> NDArray[np.float32]:
-    """Return the action, float32 (9,), that asks for a joint target (9,) rad in a state."""
-    return cast(
-        NDArray[np.float32],
-        ((np.asarray(target, dtype=np.float64) - _CENTER) / _HALF_RANGE).astype(np.float32),
-    )
+def action_from_target(
+    target: ArrayLike, state: HandState, requested: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Return the action, float32 (9,), that asks for a joint target (9,) rad in a state.
+
+    Beyond the velocity limit many actions ask for the same target. If `requested` is one of
+    them it is returned as it is: a learner that only ever saw the nearest of them could not
+    know what its own, further reaching actions do.
+    """
+    wanted = np.asarray(target, dtype=np.float64)
+    if requested is not None and np.array_equal(target_from_action(requested, state), wanted):
+        return requested.astype(np.float32)
+    return ((wanted - _CENTER) / _HALF_RANGE).astype(np.float32)
 
 
 def log_p_shaping(state: HandState) -> float:
