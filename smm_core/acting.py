@@ -39,7 +39,7 @@ class ActingPolicy:
         """Raise SnapshotError where a snapshot was trained for another layout or network."""
         if snapshot.layout != self.layout:
             raise SnapshotError(
-                f"policy {snapshot.version} is for {snapshot.layout}, this hand needs {self.layout}"
+                f"policy {snapshot.version} is for {snapshot.layout}, expected {self.layout}"
             )
         shapes = {name: t.shape[1:] for name, t in snapshot.weights.items()}
         wrong = [n for n in self._shapes if shapes.get(n) != self._shapes[n]]

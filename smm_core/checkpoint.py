@@ -14,9 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from smm_core.config import to_mapping
+from smm_core.config import from_mapping, to_mapping
 from smm_core.generators import Generators
-from smm_core.learner import Learner
+from smm_core.learner import Learner, LearnerConfig
+from smm_core.transitions import Layout
 
 FORMAT = 1
 TENSORS, NUMBERS = "state.safetensors", "state.json"
@@ -82,6 +83,15 @@ def load(path: Path, learner: Learner) -> dict[str, Any]:
     _check_settings(path, numbers, _settings(learner))
     _load_learner_state(learner, tensors, numbers)
     return numbers["extra"]
+
+
+def open_learner(path: Path) -> Learner:
+    """Build the learner that a checkpoint was saved from, with all that it knew."""
+    _, numbers = read(path)
+    config = from_mapping(LearnerConfig, numbers["config"])
+    learner = Learner(Layout(**numbers["layout"]), config, range(numbers["runs"]))
+    load(path, learner)
+    return learner
 
 
 def _complete(folder: Path) -> list[Path]:

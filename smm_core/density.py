@@ -136,8 +136,8 @@ class VAE(nn.Module):
         variance = linear.var(1, unbiased=False, keepdim=True) - self.deviation.square()
         spread = variance + (1.0 - share) * shift.square()
         self.deviation.copy_((self.deviation.square() + share * spread).sqrt().clamp_min(1e-6))
-        self.mean += share * shift
-        self.seen += batch
+        self.mean.add_(share * shift)
+        self.seen.add_(batch)
 
 
 def _von_mises_log_prob(angle: Tensor, centre: Tensor, log_width: Tensor) -> Tensor:

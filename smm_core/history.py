@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import random
 from dataclasses import dataclass
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -142,7 +144,13 @@ class PolicyHistory:
                 return self.snapshots[version]
         return self.snapshots[self.newest]
 
-    def state(self) -> tuple[Weights, dict[str, object]]:
+    def averaged(self) -> PolicyHistory:
+        """Return the same policies to be played as the historical average (Definition 3.1)."""
+        average = PolicyHistory(dataclasses.replace(self.config, on_policy=0.0))
+        average.snapshots, average.weights = dict(self.snapshots), dict(self.weights)
+        return average
+
+    def state(self) -> tuple[Weights, dict[str, Any]]:
         """Return all kept weights by 'version/name', and the plain numbers besides."""
         tensors = {
             f"{version}/{name}": tensor
@@ -156,7 +164,7 @@ class PolicyHistory:
         }
         return tensors, numbers
 
-    def load_state(self, tensors: Weights, numbers: dict, layout: Layout) -> None:
+    def load_state(self, tensors: Weights, numbers: dict[str, Any], layout: Layout) -> None:
         """Continue from what `state` returned."""
         self.weights = {int(v): w for v, w in numbers["weights"].items()}
         loaded: dict[int, Weights] = {version: {} for version in self.weights}

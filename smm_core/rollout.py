@@ -11,7 +11,7 @@ from gymnasium.spaces import Box
 
 from smm_core.acting import ActingPolicy
 from smm_core.config import ConfigError
-from smm_core.transitions import Floats, Layout, Transition, TransitionError
+from smm_core.transitions import Layout, Transition, TransitionError
 
 Env = gymnasium.Env[Any, Any]
 
@@ -38,7 +38,8 @@ def make_env(env_id: str) -> Env:
 def layout_of(env: Env, num_skills: int) -> Layout:
     """Return the sizes of an environment from `make_env`."""
     obs, action = env.observation_space.shape, env.action_space.shape
-    assert obs is not None and action is not None
+    assert obs is not None
+    assert action is not None
     return Layout(int(np.prod(obs)), int(np.prod(action)), num_skills)
 
 
@@ -71,8 +72,8 @@ class Rollout:
         skill = self.acting.skill.numpy().copy()
         step = Transition(obs, action, reward, self._obs.copy(), skill, terminated, truncated)
         step.check(layout)
-        for run in np.flatnonzero(terminated | truncated):
-            self._begin(int(run), None)
+        for run in np.flatnonzero(terminated | truncated).tolist():
+            self._begin(run, None)
         return step
 
     def _begin(self, run: int, seed: int | None) -> None:

@@ -69,8 +69,10 @@ class SAC(nn.Module):
         actor_loss, log_prob = self._update_actor(obs, generators)
         self._update_temperature(log_prob)
         with torch.no_grad():
-            weights = list(self.target_critic.parameters())
-            torch._foreach_lerp_(weights, list(self.critic.parameters()), self.config.tau)
+            for slow, fast in zip(
+                self.target_critic.parameters(), self.critic.parameters(), strict=True
+            ):
+                slow.lerp_(fast, self.config.tau)
         return {
             "critic_loss": critic_loss,
             "actor_loss": actor_loss,

@@ -52,7 +52,8 @@ class Training:
         # Offset, so that acting and learning never share a stream.
         acting = ActingPolicy(layout, hidden, history, [seed + 1_000_003 for seed in seeds])
         self.rollout = Rollout(envs, acting, seeds)
-        self._started = time.perf_counter()
+        self._losses: dict[str, torch.Tensor] = {}
+        self._last_report = (time.perf_counter(), 0)
         _new_folder(folder, env_id, config)
 
     def run(self, report: Report) -> Metrics:
@@ -87,13 +88,14 @@ class Training:
         return self.learner.steps % period == 0 or self.learner.steps == self.config.steps
 
     def _metrics(self) -> Metrics:
-        elapsed = time.perf_counter() - self._started
-        losses = {name: values.numpy() for name, values in getattr(self, "_losses", {}).items()}
+        (before, steps_before), now = self._last_report, time.perf_counter()
+        self._last_report = (now, self.learner.steps)
+        losses = {name: values.numpy() for name, values in self._losses.items()}
         per_run = {**losses, **coverage(self.learner)}
         return {
             "steps": self.learner.steps,
             "updates": self.learner.updates,
-            "steps_per_second": self.learner.steps / elapsed,
+            "steps_per_second": (self.learner.steps - steps_before) / (now - before),
             **{name: [round(float(v), 6) for v in values] for name, values in per_run.items()},
         }
 

@@ -1,0 +1,39 @@
+"""The `smm` command: each subcommand in its own module, imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "up": ("smm_ros.runner", "start the graph: smm up dclaw_hardware sim:=true"),
+    "demo": ("smm_ros.demo", "explore the simulated valve and show what was reached"),
+    "train": ("smm_core.cli", "learn in process over any gymnasium environment"),
+    "view": ("smm_ros.dclaw.view", "render the simulated hand to a PNG"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `smm COMMAND ...` and return the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(_usage())
+        return 0
+    if words[0] not in COMMANDS:
+        print(f"error: no command {words[0]!r}\n\n{_usage()}", file=sys.stderr)
+        return 2
+    if words[0] == "train":
+        importlib.import_module("smm_ros.dclaw")  # registers the D'Claw with gymnasium
+    module = importlib.import_module(COMMANDS[words[0]][0])
+    status: int = module.main(words[1:])
+    return status
+
+
+def _usage() -> str:
+    lines = [f"  {name:<7}{text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(["usage: smm COMMAND ...", "", *lines, "", "smm COMMAND --help says more."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
