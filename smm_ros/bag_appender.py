@@ -48,18 +48,18 @@ class PendingChunk:
 
     def add(self, channel: int, log_time_ns: int, publish_time_ns: int, data: bytes) -> None:
         """Add one serialised message; times in ns."""
-        self.index.setdefault(channel, []).append((log_time_ns, self.size))
         length = MESSAGE.size - RECORD.size + len(data)
         head = MESSAGE.pack(
             Opcode.MESSAGE, length, channel, self.num_messages, log_time_ns, publish_time_ns
         )
+        self.index.setdefault(channel, []).append((log_time_ns, self.size))
         self._parts += (head, data)
         self.size += len(head) + len(data)
         self.num_messages += 1
 
-    def record(self) -> Chunk:
-        """Return the chunk record of everything added."""
-        data = b"".join(self._parts)
+    def record(self, head: bytes = b"") -> Chunk:
+        """Return the chunk record of `head` and everything added."""
+        data = b"".join([head, *self._parts])
         times = [time for entries in self.index.values() for time, _ in entries]
         return Chunk(
             compression="",
@@ -101,7 +101,7 @@ class FileAppender:
 
     @classmethod
     def create(cls, path: Path, topics: Sequence[Topic]) -> FileAppender:
-        """Start a new file that describes its topics at once; channel ids count from 1.
+        """Start a new file for these topics; their channel ids count from 1.
 
         Raises OSError when the file exists already or can not be written.
         """
@@ -113,8 +113,7 @@ class FileAppender:
             appender._channels.append(topic.channel(number, schema.id))
         appender._schemas = list(schemas.values())
         try:
-            records = [Header("ros2", _LIBRARY), *appender._schemas, *appender._channels]
-            appender._append(MAGIC + _encode(records))
+            appender._append(MAGIC + _encode([Header("ros2", _LIBRARY)]))
         except OSError:
             appender.close()
             path.unlink(missing_ok=True)
@@ -135,15 +134,15 @@ class FileAppender:
             index = _message_index(scan, chunk)
             counts.update({channel: len(entries) for channel, entries in index.items()})
             places.append(place)
-        if not scan.channels:
-            raise BagError(f"{path} describes no topic: its writer was stopped before")
+        if scan.end <= len(MAGIC):
+            raise BagError(f"{path} is empty: its writer was stopped before the first record")
         appender = cls(path, os.open(path, os.O_RDWR | os.O_CLOEXEC))
         appender._schemas = list(scan.schemas.values())
         appender._channels = list(scan.channels.values())
         appender._places, appender._counts, appender.size = places, counts, scan.end
         if places:  # the crash may have come between the last chunk and its indexes
             appender.size = places[-1].chunk_start_offset + places[-1].chunk_length
-            appender._append(_encode_indexes(places[-1], index))
+            appender._append(_encode_indexes(places[-1], index, 0))
         return appender
 
     @property
@@ -163,10 +162,12 @@ class FileAppender:
         """
         if os.fstat(self._file).st_nlink == 0:
             raise FileNotFoundError(2, "deleted while it was being written", str(self.path))
-        record = chunk.record()
+        # In the first chunk, where the checksum covers them too.
+        head = b"" if self._places else _encode([*self._schemas, *self._channels])
+        record = chunk.record(head)
         data = _encode([record])
         place = chunk_place(record, self.size, len(data))
-        self._append(data + _encode_indexes(place, chunk.index))
+        self._append(data + _encode_indexes(place, chunk.index, len(head)))
         self._places.append(place)
         self._counts.update({number: len(entries) for number, entries in chunk.index.items()})
 
@@ -246,14 +247,20 @@ def _message_index(scan: FileScan, chunk: bytes) -> dict[int, list[tuple[int, in
     return index
 
 
-def _encode_indexes(place: ChunkIndex, index: dict[int, list[tuple[int, int]]]) -> bytes:
-    """Return the index records to lie behind the chunk, and note in `place` where each is."""
+def _encode_indexes(
+    place: ChunkIndex, index: dict[int, list[tuple[int, int]]], shift: int
+) -> bytes:
+    """Return the index records to lie behind the chunk, and note in `place` where each is.
+
+    The positions in `index` are `shift` bytes further on in the chunk.
+    """
     builder = RecordBuilder()
     start = place.chunk_start_offset + place.chunk_length
     place.message_index_offsets = {}
     for channel, entries in index.items():
         place.message_index_offsets[channel] = start + builder.count
-        MessageIndex(channel_id=channel, records=entries).write(builder)
+        shifted = [(time, position + shift) for time, position in entries]
+        MessageIndex(channel_id=channel, records=shifted).write(builder)
     place.message_index_length = builder.count
     return builder.end()
 

@@ -105,8 +105,8 @@ class FileScan:
         try:
             channel = self.channels[channel_id]
             return Topic.from_records(channel, self.schemas[channel.schema_id])
-        except KeyError:
-            raise self._damaged(f"channel {channel_id} is used but not described") from None
+        except (KeyError, UnicodeDecodeError) as error:
+            raise self._damaged(f"channel {channel_id} is not described ({error!r})") from None
 
     def chunks(self) -> Iterator[tuple[ChunkIndex | None, bytes]]:
         """Yield place and unpacked bytes of each chunk, or a message outside chunks (no place).

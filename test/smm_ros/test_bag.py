@@ -1,0 +1,197 @@
+"""Reading a bag: everything up to the last whole chunk, and a clear word about the rest."""
+
+import os
+
+import numpy as np
+import pytest
+from mcap.writer import CompressionType, Writer
+from rclpy.serialization import serialize_message
+
+from smm_ros.bag import read_messages, read_transitions
+from smm_ros.bag_file import BagError
+from smm_ros.bag_topics import installed_topic
+from smm_ros.bag_writer import BagWriter
+from smm_ros.conversions import transition_to_msg
+from smm_ros.records import TransitionRecord
+
+HANDS = ("left", "right")
+TOPICS = [installed_topic(f"/{hand}/transitions", "smm_ros/msg/Transition") for hand in HANDS]
+HEADERS = installed_topic("/headers", "std_msgs/msg/Header")
+
+
+def transition(hand, sequence):
+    rng = np.random.default_rng(sequence)
+    return TransitionRecord(
+        stamp_ns=10**8 * sequence + 7,
+        hand=hand,
+        sequence=sequence,
+        episode=sequence // 50,
+        step=sequence % 50,
+        skill=sequence % 3,
+        policy_version=sequence // 10,
+        observation=rng.normal(size=12).astype(np.float32),
+        action=rng.normal(size=9).astype(np.float32),
+        next_observation=rng.normal(size=12).astype(np.float32),
+        log_p_shaping=-0.25 * sequence,
+        terminated=sequence % 7 == 0,
+        truncated=sequence % 50 == 49,
+    )
+
+
+def write_transitions(folder, pairs, topics=(*TOPICS, HEADERS), close=True):
+    writer = BagWriter(folder, topics, max_file_bytes=2**14)
+    for number, (hand, sequence) in enumerate(pairs):
+        data = serialize_message(transition_to_msg(transition(hand, sequence)))
+        writer.write(f"/{hand}/transitions", number, data)
+        writer.write(HEADERS.name, number, b"\x00\x01\x00\x00")
+        if number % 8 == 7:
+            writer.flush()
+    if close:
+        writer.close()
+    return writer
+
+
+def both(last):
+    return [(hand, sequence) for sequence in range(last) for hand in HANDS]
+
+
+def keys(reading):
+    return [(record.hand, record.sequence) for record in reading]
+
+
+def assert_same(record, expected):
+    for name, value in vars(expected).items():
+        assert np.array_equal(getattr(record, name), value), name
+
+
+def test_transitions_come_back_as_they_were(tmp_path):
+    write_transitions(tmp_path / "run", both(60))
+    reading = read_transitions(tmp_path / "run")
+    records = list(reading)
+    assert keys(records) == both(60)
+    for record in records:
+        assert_same(record, transition(record.hand, record.sequence))
+    assert reading.gaps.total() == 0
+    assert reading.next_sequences == {"left": 60, "right": 60}
+    assert len(reading.report.files) > 1
+
+
+def test_each_hand_goes_on_where_it_was_left(tmp_path):
+    write_transitions(tmp_path / "run", both(60))
+    reading = read_transitions(tmp_path / "run", {"left": 58, "right": 60})
+    assert keys(reading) == [("left", 58), ("left", 59)]
+
+
+def test_missing_and_doubled_transitions_are_counted_and_left_out(tmp_path):
+    pairs = [("left", n) for n in (2, 3, 4, 4, 3, 8)]
+    write_transitions(tmp_path / "run", pairs)
+    reading = read_transitions(tmp_path / "run", {"left": 1})
+    assert keys(reading) == [("left", n) for n in (2, 3, 4, 8)]
+    assert reading.gaps == {"left": 1 + 3}
+
+
+def test_several_bags_are_read_as_one_run(tmp_path):
+    write_transitions(tmp_path / "a", [("left", n) for n in range(10)])
+    write_transitions(tmp_path / "b", [("left", n) for n in range(10, 20)])
+    assert len(list(read_transitions([tmp_path / "a", tmp_path / "b" / "b_0.mcap"]))) == 20
+
+
+def test_only_the_named_topics_are_read(tmp_path):
+    write_transitions(tmp_path / "run", both(20))
+    assert {m.topic.name for m in read_messages(tmp_path / "run")} == {
+        "/left/transitions", "/right/transitions", "/headers"
+    }  # fmt: skip
+    reading = read_messages(tmp_path / "run", ["/right/transitions"])
+    assert {m.topic.name for m in reading} == {"/right/transitions"}
+    assert reading.report.num_messages == 20
+
+
+@pytest.fixture
+def torn(tmp_path):
+    """A file whose writer was killed, with the offsets at which a chunk of its was whole."""
+    writer = BagWriter(tmp_path / "run", TOPICS)
+    sizes = []
+    for sequence in range(5):
+        data = serialize_message(transition_to_msg(transition("left", sequence)))
+        writer.write("/left/transitions", sequence, data)
+        writer.flush()
+        sizes.append((tmp_path / "run" / "run_0.mcap").stat().st_size)
+    os.close(writer._file._file)
+    os.close(writer._lock)
+    return tmp_path / "run" / "run_0.mcap", sizes
+
+
+def test_every_cut_gives_the_whole_chunks_before_it_and_reports_the_rest(torn):
+    path, sizes = torn
+    whole = path.read_bytes()
+    for cut in range(len(whole) - 1, -1, -1):
+        os.truncate(path, cut)
+        reading = read_messages(path)
+        times = [message.log_time_ns for message in reading]
+        assert times == list(range(len(times)))
+        assert len(times) >= sum(size <= cut for size in sizes)
+        for tail in reading.report.tails:
+            assert tail.path == path
+            assert tail.offset + tail.num_bytes == cut
+
+
+def test_blocks_that_were_never_filled_are_a_torn_end(torn):
+    path, _ = torn
+    with path.open("ab") as file:
+        file.write(bytes(4096))
+    reading = read_messages(path)
+    assert len(list(reading)) == 5
+    assert reading.report.tails[0].num_bytes == 4096
+
+
+def test_a_flipped_bit_never_gives_a_wrong_message(tmp_path):
+    write_transitions(tmp_path / "run", [("left", n) for n in range(6)])
+    path = tmp_path / "run" / "run_0.mcap"
+    whole, original = path.read_bytes(), [(m.topic, m.data) for m in read_messages(path)]
+    rng, damaged = np.random.default_rng(0), 0
+    for position in rng.choice(len(whole), 300, replace=False):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        reading = read_messages(path)
+        found = []
+        try:
+            for message in reading:
+                found.append((message.topic, message.data))
+        except BagError:
+            damaged += 1
+        assert found == original[: len(found)]
+        assert found == original or damaged or reading.report.tails
+    assert damaged > 100
+
+
+def test_another_tool_s_compressed_file_is_read(tmp_path):
+    path = tmp_path / "foreign.mcap"
+    with path.open("wb") as file:
+        writer = Writer(file, compression=CompressionType.ZSTD, chunk_size=2000)
+        writer.start("ros2", "foreign")
+        schema = writer.register_schema("std_msgs/msg/Empty", "ros2msg", b"")
+        channel = writer.register_channel("/x", "cdr", schema)
+        for number in range(500):
+            writer.add_message(channel, number, bytes(30), number)
+        writer.finish()
+    assert [m.log_time_ns for m in read_messages(path)] == list(range(500))
+
+
+def test_transitions_of_another_layout_are_refused(tmp_path):
+    other = installed_topic("/left/transitions", "smm_ros/msg/Transition")
+    other = type(other)(**{**vars(other), "type_hash": "RIHS01_00"})
+    write_transitions(tmp_path / "run", both(2), [other, TOPICS[1], HEADERS])
+    with pytest.raises(BagError, match="another layout"):
+        list(read_transitions(tmp_path / "run"))
+
+
+def test_what_is_no_bag_is_said(tmp_path):
+    with pytest.raises(BagError, match="no bag at"):
+        read_messages(tmp_path / "missing")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(BagError, match=r"no MCAP file, only notes\.txt"):
+        read_messages(tmp_path)
+    (tmp_path / "run_0.mcap").write_bytes(b"something else entirely")
+    with pytest.raises(BagError, match="not an MCAP file"):
+        list(read_messages(tmp_path))

@@ -1,0 +1,226 @@
+"""The recorder as a process: everything the graph says is in the bag, however it ends."""
+
+import time
+
+import numpy as np
+import pytest
+import yaml
+from diagnostic_msgs.msg import DiagnosticArray
+from rosbags.rosbag2 import Reader
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState
+from smm_ros.msg import EpisodeSummary, PolicySnapshot, TrainingStatus
+from smm_ros.msg import Transition as TransitionMessage
+from trajectory_msgs.msg import JointTrajectory
+
+from smm_ros import interfaces
+from smm_ros.bag import read_messages, read_transitions
+from smm_ros.conversions import clock_to_msg, transition_to_msg
+from smm_ros.records import TransitionRecord
+
+OTHERS = {
+    "/dclaw/episodes": (EpisodeSummary, interfaces.EPISODES_QOS),
+    "/dclaw/joint_states": (JointState, interfaces.JOINT_STATES_QOS),
+    "/dclaw/joint_command": (JointTrajectory, interfaces.JOINT_COMMAND_QOS),
+    "/dclaw/policy": (PolicySnapshot, interfaces.POLICY_QOS),
+    "/dclaw/training_status": (TrainingStatus, interfaces.TRAINING_STATUS_QOS),
+}
+
+
+def transition(sequence):
+    values = np.full(12, sequence, np.float32)
+    return TransitionRecord(
+        stamp_ns=sequence,
+        hand="dclaw",
+        sequence=sequence,
+        episode=0,
+        step=0,
+        skill=0,
+        policy_version=0,
+        observation=values,
+        action=values[:9],
+        next_observation=values,
+        log_p_shaping=0.0,
+        terminated=False,
+        truncated=False,
+    )
+
+
+class Graph:
+    """The publishers of the rest of the graph."""
+
+    def __init__(self, ros):
+        self.ros = ros
+        self.transitions = ros.node.create_publisher(
+            TransitionMessage, "transitions", interfaces.TRANSITIONS_QOS
+        )
+        self.others = {
+            name: ros.node.create_publisher(kind, name, qos)
+            for name, (kind, qos) in OTHERS.items()
+        }
+        self.reports = ros.collect(DiagnosticArray, interfaces.DIAGNOSTICS)
+        self.sequence = 0
+
+    def wait_for_recorder(self):
+        publishers = [self.transitions, *self.others.values()]
+        self.ros.wait_for(
+            lambda: all(p.get_subscription_count() for p in publishers), what="the recorder"
+        )
+
+    def step(self, count=1, period=0.0):
+        """Publish transitions; return the times they were published at."""
+        times = []
+        for _ in range(count):
+            times.append(time.time_ns())
+            self.transitions.publish(transition_to_msg(transition(self.sequence)))
+            self.sequence += 1
+            self.ros.spin(period)
+        return times
+
+    def step_until_recorded(self):
+        """Publish transitions until a recorder that was just started reports one."""
+        self.reports.clear()
+        self.wait_for_report(lambda status, values: self.step() and "dclaw/gaps" in values)
+
+    def wait_for_report(self, condition):
+        """Return the first report of the recorder that meets the condition."""
+
+        def found():
+            for status in (s for report in self.reports for s in report.status):
+                values = {pair.key: pair.value for pair in status.values}
+                if status.name == "dclaw: recorder" and condition(status, values):
+                    return status, values
+            return None
+
+        return self.ros.wait_for(found, what="a report of the recorder")
+
+
+@pytest.fixture
+def graph(ros):
+    return Graph(ros)
+
+
+def sequences(folder):
+    return [record.sequence for record in read_transitions(folder)]
+
+
+def test_every_topic_is_recorded_and_a_signal_closes_the_bag(graph, start_node, tmp_path):
+    recorder = start_node("recorder", bag_dir=str(tmp_path / "run"))
+    graph.wait_for_recorder()
+    for name, publisher in graph.others.items():
+        publisher.publish(OTHERS[name][0]())
+    before = time.time_ns()
+    graph.step(50, period=0.002)
+    _, values = graph.wait_for_report(lambda status, values: int(values["written"]) >= 55)
+    assert values["dclaw/transitions"] == "50"
+    assert values["dclaw/gaps"] == values["dropped"] == "0"
+    begin = time.monotonic()
+    assert recorder.terminate() == 0, recorder.output
+    assert time.monotonic() - begin < 2.0
+    assert sequences(tmp_path / "run") == list(range(50))
+    for message in read_messages(tmp_path / "run", ["/dclaw/transitions"]):
+        assert before < message.publish_time_ns <= message.log_time_ns < time.time_ns()
+    with Reader(tmp_path / "run") as reader:
+        counts = {connection.topic: connection.msgcount for connection in reader.connections}
+    assert counts.pop("/diagnostics") > 0
+    assert counts == {"/dclaw/transitions": 50, **dict.fromkeys(OTHERS, 1)}
+
+
+def test_a_policy_published_before_is_recorded_and_each_hand_has_its_topics(
+    graph, start_node, tmp_path
+):
+    graph.others["/dclaw/policy"].publish(PolicySnapshot(version=3))
+    recorder = start_node("recorder", bag_dir=str(tmp_path / "run"), hands=["dclaw", "/other/"])
+    graph.wait_for_recorder()
+    states = graph.ros.node.create_publisher(JointState, "/other/joint_states", 10)
+    graph.ros.wait_for(states.get_subscription_count)
+    states.publish(JointState())
+    graph.wait_for_report(lambda status, values: int(values["written"]) >= 2)
+    assert recorder.terminate() == 0
+    decoded = {m.topic.name: m.decode() for m in read_messages(tmp_path / "run")}
+    assert decoded["/dclaw/policy"].version == 3
+    assert "/other/joint_states" in decoded
+
+
+def test_a_killed_recorder_loses_a_second_at_most_and_goes_on(graph, start_node, tmp_path):
+    folder = tmp_path / "run"
+    published = {}
+    for _ in range(2):
+        recorder = start_node("recorder", bag_dir=str(folder))
+        graph.step_until_recorded()
+        first = graph.sequence
+        published.update(enumerate(graph.step(130, period=0.01), first))
+        recorder.kill()
+        recorded = [sequence for sequence in sequences(folder) if sequence >= first]
+        assert recorded == list(range(first, first + len(recorded)))
+        lost = (published[graph.sequence - 1] - published[recorded[-1]]) * 1e-9
+        assert lost < 1.0
+    recorder = start_node("recorder", bag_dir=str(folder))
+    graph.step_until_recorded()
+    assert recorder.terminate() == 0
+    recorded = sequences(folder)
+    with Reader(folder) as reader:
+        by_topic = {connection.topic: connection.msgcount for connection in reader.connections}
+    assert by_topic["/dclaw/transitions"] == len(recorded)
+
+
+def test_a_lost_transition_is_reported(graph, start_node, tmp_path):
+    start_node("recorder", bag_dir=str(tmp_path / "run"))
+    graph.wait_for_recorder()
+    graph.step(3)
+    graph.sequence += 4
+    graph.step()
+    status, values = graph.wait_for_report(lambda status, values: "dclaw/gaps" in values)
+    assert (values["dclaw/transitions"], values["dclaw/gaps"]) == ("4", "4")
+    assert "4 transitions never arrived" in status.message
+
+
+def test_a_folder_that_can_not_be_written_is_loud_and_recording_starts_when_it_can(
+    graph, start_node, tmp_path
+):
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where the folder should be")
+    recorder = start_node("recorder", bag_dir=str(blocked / "run"))
+    graph.wait_for_recorder()
+    graph.step(5)
+    status, values = graph.wait_for_report(
+        lambda status, values: status.message and int(values["received"]) >= 5
+    )
+    assert status.level == b"\x02"
+    assert str(blocked) in status.message
+    assert values["written"] == "0"
+    assert "can not write bag" in recorder.output
+    blocked.unlink()
+    graph.wait_for_report(lambda status, values: int(values["written"]) >= 5)
+    assert recorder.terminate() == 0
+    assert sequences(blocked / "run") == list(range(5))
+
+
+def test_with_simulated_time_the_log_time_is_the_ros_clock(graph, start_node, tmp_path):
+    clock = graph.ros.node.create_publisher(Clock, "/clock", interfaces.CLOCK_QOS)
+    recorder = start_node("recorder", bag_dir=str(tmp_path / "run"), use_sim_time=True)
+    graph.wait_for_recorder()
+    graph.ros.wait_for(clock.get_subscription_count)
+    for tick in range(1, 6):
+        for _ in range(5):  # the first may come before the recorder's clock listens
+            clock.publish(clock_to_msg(tick * 10**9))
+            graph.ros.spin(0.1)
+        graph.step()
+        graph.ros.spin(0.1)
+    graph.wait_for_report(lambda status, values: int(values["written"]) >= 5)
+    assert recorder.terminate() == 0
+    messages = list(read_messages(tmp_path / "run", ["/dclaw/transitions"]))
+    assert [m.log_time_ns for m in messages] == [tick * 10**9 for tick in range(1, 6)]
+
+
+def test_a_bag_recorded_elsewhere_at_the_same_time_is_refused_loudly(graph, start_node, tmp_path):
+    first = start_node("recorder", bag_dir=str(tmp_path / "run"))
+    graph.wait_for_recorder()
+    second = start_node("recorder", bag_dir=str(tmp_path / "run"))
+    graph.wait_for_report(
+        lambda status, values: "being written by another process" in status.message
+    )
+    assert first.terminate() == 0
+    second.terminate()
+    described = yaml.safe_load((tmp_path / "run" / "metadata.yaml").read_text())
+    assert described["rosbag2_bagfile_information"]["version"] == 9
