@@ -59,8 +59,7 @@ class Transition:
             "action": layout.action_size,
             "next_obs": layout.obs_size,
         }
-        for name in ("obs", "action", "next_obs", "reward"):
-            values = getattr(self, name)
+        for name, values in vars(self).items():
             shape = (runs, widths[name]) if name in widths else (runs,)
             if values.shape != shape:
                 raise TransitionError(f"{name} has shape {values.shape}, expected {shape}")

@@ -1,0 +1,67 @@
+"""Builders that the tests of the core share: small transitions, settings and learners."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from smm_core.config import from_mapping
+from smm_core.learner import Learner, LearnerConfig
+from smm_core.transitions import Layout, Transition
+
+
+@pytest.fixture
+def make_transition() -> Callable[..., Transition]:
+    """Return a function that makes a random transition; named fields are taken as given."""
+    return _transition
+
+
+@pytest.fixture
+def small_config() -> Callable[..., LearnerConfig]:
+    """Return a function that makes settings small enough to learn in milliseconds."""
+    return _config
+
+
+@pytest.fixture
+def play() -> Callable[..., None]:
+    """Return a function that feeds a learner random transitions as the training loop does."""
+    return _play
+
+
+def _transition(layout: Layout, runs: int = 1, seed: int = 0, **fields: object) -> Transition:
+    rng = np.random.default_rng(seed)
+    values = {
+        "obs": rng.normal(size=(runs, layout.obs_size)).astype(np.float32),
+        "action": rng.uniform(-1, 1, (runs, layout.action_size)).astype(np.float32),
+        "reward": rng.normal(size=runs).astype(np.float32),
+        "next_obs": rng.normal(size=(runs, layout.obs_size)).astype(np.float32),
+        "skill": rng.integers(layout.num_skills, size=runs),
+        "terminated": rng.random(runs) < 0.1,
+        "truncated": np.zeros(runs, bool),
+    }
+    return Transition(**{**values, **fields})
+
+
+def _config(**settings: object) -> LearnerConfig:
+    small = {
+        "batch_size": 16,
+        "replay_capacity": 64,
+        "random_steps": 4,
+        "sac": {"hidden": [16, 16]},
+        "density": {"hidden": [16], "code_size": 2, "samples": 3},
+        "discriminator": {"hidden": [16]},
+        "history": {"capacity": 3, "period": 3},
+    }
+    return from_mapping(LearnerConfig, small | settings)
+
+
+def _play(learner: Learner, steps: int, runs: tuple[int, ...] = (0,), of: int = 1) -> None:
+    """Feed the chosen runs out of `of` runs' worth of random transitions."""
+    for _ in range(steps):
+        step = _transition(learner.layout, of, seed=learner.steps)
+        fields = {name: values[list(runs)] for name, values in vars(step).items()}
+        learner.observe(Transition(**fields))
+        while learner.updates_owed > 0:
+            learner.update()
+        if learner.snapshot_due:
+            learner.snapshot()
