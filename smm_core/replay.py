@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from smm_core.generators import Generators
-from smm_core.transitions import Layout, Transition
+from smm_core.transitions import Layout, Transition, TransitionError
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,9 @@ class ReplayBuffer:
         Raises TransitionError (and keeps the buffer as it was) where it does not fit.
         """
         transition.check(self.layout)
+        runs = len(self._run_index)
+        if len(transition.obs) != runs:
+            raise TransitionError(f"transition of {len(transition.obs)} runs, expected {runs}")
         row = np.concatenate(
             (
                 transition.obs,
