@@ -54,7 +54,7 @@ def from_mapping(cls: type[C], mapping: Mapping[str, Any], where: str = "") -> C
     values = {}
     for key, value in mapping.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
+            near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
             raise ConfigError(f"unknown setting '{where}{key}'; {hint}")
         nested = types[key]
