@@ -50,6 +50,8 @@ def read_options(config: type[C], file: Path | None, given: Mapping[str, Any]) -
             level = values
             for group in groups:
                 level = level.setdefault(group, {})
+                if not isinstance(level, dict):
+                    raise ConfigError(f"'{group}' is {level!r} in {file}, expected a group")
             level[leaf] = value
     return from_mapping(config, values)
 
@@ -58,7 +60,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     """Read a YAML mapping; raises ConfigError naming the file and what is wrong with it."""
     try:
         values = yaml.safe_load(file.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"can not read {file}: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{file} holds {type(values).__name__}, expected settings by name")
