@@ -1,0 +1,97 @@
+"""R networks in one product are R separate networks; the actor's density is the exact one."""
+
+import pytest
+import torch
+from torch.distributions import Normal, TransformedDistribution
+from torch.distributions.transforms import TanhTransform
+from torch.nn import functional as F
+
+from smm_core.generators import Generators
+from smm_core.networks import LOG_STD_RANGE, Actor, Linear, TwinCritic, mlp
+
+SEEDS = (5, 2, 9)
+
+
+def inputs(*shape):
+    return Generators((1,)).normal(*shape)[0]
+
+
+def test_a_batched_linear_is_torchs_linear_for_each_run():
+    layer, x = Linear(Generators(SEEDS), 4, 3), inputs(3, 6, 4)
+    y = layer(x)
+    for run in range(3):
+        expected = F.linear(x[run], layer.weight[run].T, layer.bias[run, 0])
+        torch.testing.assert_close(y[run], expected)
+
+
+def test_a_linear_layer_starts_within_torchs_bounds_and_fills_them():
+    layer = Linear(Generators(SEEDS), 100, 200)
+    for values in (layer.weight, layer.bias):
+        assert 0.09 < values.abs().max() <= 0.1
+        assert abs(values.mean()) < 0.01
+
+
+def test_an_mlp_has_relu_between_its_layers_and_none_at_the_end():
+    net, x = mlp(Generators(SEEDS), (4, 8, 8, 2)), inputs(3, 50, 4)
+    hidden = x
+    for layer in (net[0], net[2]):
+        hidden = torch.relu(layer(hidden))
+    torch.testing.assert_close(net(x), net[4](hidden))
+    assert (net(x) < 0).any()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda generators: mlp(generators, (4, 8, 2)),
+        lambda generators: Actor(generators, 4, 2, (8, 8)),
+    ],
+)
+def test_a_run_starts_the_same_alone_and_beside_others(build):
+    together, alone = build(Generators(SEEDS)), build(Generators(SEEDS[1:2]))
+    for many, one in zip(together.parameters(), alone.parameters(), strict=True):
+        assert torch.equal(many[1], one[0])
+        assert not torch.equal(many[0], many[1])
+
+
+def test_a_runs_critics_start_the_same_alone_and_beside_others():
+    x, action = inputs(3, 6, 4), inputs(3, 6, 2)
+    together = TwinCritic(Generators(SEEDS), 6, (8, 8))(x, action)
+    alone = TwinCritic(Generators(SEEDS[1:2]), 6, (8, 8))(x[1:2], action[1:2])
+    torch.testing.assert_close(together[1], alone[0])
+
+
+def test_twin_critics_differ():
+    values = TwinCritic(Generators(SEEDS), 6, (8,))(inputs(3, 6, 4), inputs(3, 6, 2))
+    assert values.shape == (3, 2, 6)
+    assert (values[:, 0] - values[:, 1]).abs().min() > 1e-4
+
+
+def test_the_actors_log_prob_is_that_of_a_normal_squashed_by_tanh():
+    actor, x = Actor(Generators(SEEDS), 4, 2, (8, 8)), inputs(3, 200, 4)
+    action, log_prob = actor.sample(x, inputs(3, 200, 2))
+    mean, log_std = actor(x)
+    squashed = TransformedDistribution(Normal(mean, log_std.exp()), TanhTransform(cache_size=1))
+    expected = squashed.log_prob(action).sum(-1)
+    torch.testing.assert_close(log_prob, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_noise_of_zero_gives_the_mean_and_the_actions_stay_in_the_box():
+    actor, x = Actor(Generators(SEEDS), 4, 2, (8, 8)), inputs(3, 50, 4)
+    torch.testing.assert_close(actor.sample(x, torch.zeros(3, 50, 2))[0], torch.tanh(actor(x)[0]))
+    assert actor.sample(x, 100 * inputs(3, 50, 2))[0].abs().max() <= 1
+
+
+@pytest.mark.parametrize("scale", [1e2, 1e4, 1e6])
+def test_the_log_prob_and_its_gradient_are_finite_in_the_far_tails(scale):
+    actor = Actor(Generators(SEEDS), 4, 2, (8, 8))
+    _, log_prob = actor.sample(scale * inputs(3, 50, 4), scale * inputs(3, 50, 2))
+    log_prob.sum().backward()
+    assert log_prob.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in actor.parameters())
+
+
+def test_the_deviation_stays_in_its_range():
+    actor = Actor(Generators(SEEDS), 4, 2, (8, 8))
+    _, log_std = actor(1e6 * inputs(3, 50, 4))
+    assert (log_std.min(), log_std.max()) == LOG_STD_RANGE
