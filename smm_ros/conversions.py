@@ -303,9 +303,7 @@ def reset_outcome_to_msg(outcome: ResetOutcome) -> ResetHand.Result:
 
 def reset_outcome_from_msg(result: ResetHand.Result) -> ResetOutcome:
     """Return how a reset ended."""
-    return ResetOutcome(
-        result.success, result.message, result.attempts, time_to_ns(result.stamp)
-    )
+    return ResetOutcome(result.success, result.message, result.attempts, time_to_ns(result.stamp))
 
 
 def report_to_msg(report: Report, nanoseconds: int) -> DiagnosticArray:

@@ -14,6 +14,8 @@ from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedE
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from smm_core.config import ConfigError
+
 # How long a signal may wait for the executor to come back to Python, s.
 SIGNAL_LATENCY = 0.1
 
@@ -58,20 +60,23 @@ def run(
     """Make the node, spin it until a signal, NodeDone or an error, and return the exit status.
 
     A node that has a method `close()` gets it called on every way out, while its communication
-    still works. `args` are as for rclpy.init (None: the process's own). NodeError, ValueError
+    still works. `args` are as for rclpy.init (None: the process's own). NodeError, ConfigError
     and the types in `expected` are shown as one line; any other error with its traceback.
     """
     with _Signals() as signals:
-        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(
+            args=None if args is None else list(args),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
         try:
             _live(make_node, signals)
         except (NodeDone, ExternalShutdownException):
-            pass
-        except (NodeError, ValueError, *expected) as error:
-            print(f"error: {error}", file=sys.stderr, flush=True)
-            return 1
-        except Exception:
-            traceback.print_exc()
+            return 0
+        except Exception as error:
+            if isinstance(error, (NodeError, ConfigError, *expected)):
+                print(f"error: {error}", file=sys.stderr, flush=True)
+            else:
+                traceback.print_exc()
             return 1
         finally:
             rclpy.try_shutdown()

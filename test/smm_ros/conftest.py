@@ -72,9 +72,7 @@ class RosClient:
 
     def __init__(self) -> None:
         self.context = Context()
-        rclpy.init(
-            args=[], context=self.context, signal_handler_options=SignalHandlerOptions.NO
-        )
+        rclpy.init(args=[], context=self.context, signal_handler_options=SignalHandlerOptions.NO)
         self.node = Node("test_client", namespace=NAMESPACE, context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)

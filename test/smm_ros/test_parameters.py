@@ -46,7 +46,12 @@ def test_defaults_come_back_unchanged(context):
 
 def test_given_values_come_back_in_their_groups(context):
     node = make_node(
-        context, "steps:=7", "inner.tau:=0.5", "inner.sizes:=[8, 9]", "names:=[a, b]", "flag:=false"
+        context,
+        "steps:=7",
+        "inner.tau:=0.5",
+        "inner.sizes:=[8, 9]",
+        "names:=[a, b]",
+        "flag:=false",
     )
     config = declare(node, Outer())
     assert config == Outer(7, "uniform", False, ("a", "b"), Inner(0.5, (8, 9)))
