@@ -16,6 +16,9 @@ Observation = NDArray[np.float32]
 Action = NDArray[np.float32]
 Info = dict[str, Any]
 
+KEEP, ZERO = "keep", "zero"
+VALVE_RESETS = (KEEP, ZERO)
+
 
 class DClawExploreEnv(gymnasium.Env[Observation, Action]):
     """Episodes of 50 control periods over a `Hand`, rewarded by the task's shaping of log p*.
@@ -27,10 +30,24 @@ class DClawExploreEnv(gymnasium.Env[Observation, Action]):
     changed what that asked for.
     """
 
-    metadata = {"render_modes": []}
+    metadata = {
+        "render_modes": [],
+        # What a learner matches where it is told nothing else: the valve's angle, uniformly.
+        "matched_state": {
+            "circular": (task.VALVE_COS, task.VALVE_SIN),
+            "target": "uniform_circle",
+        },
+    }
 
-    def __init__(self, hand: Hand | None = None) -> None:
-        """Take over a hand (by default a simulated one), connect it and switch its torque on."""
+    def __init__(self, hand: Hand | None = None, valve_reset: str = KEEP) -> None:
+        """Take over a hand (by default a simulated one), connect it and switch its torque on.
+
+        `valve_reset` says where a reset leaves the valve: "keep" its angle, less full turns, or
+        at "zero". A reset with a seed is a fresh start, at zero in both cases.
+        """
+        if valve_reset not in VALVE_RESETS:
+            raise ValueError(f"valve_reset is {valve_reset!r}, expected one of {VALVE_RESETS}")
+        self._valve_reset = valve_reset
         self.observation_space = Box(-np.inf, np.inf, (len(task.OBS_NAMES),), np.float32)
         self.action_space = Box(-1.0, 1.0, (NUM_JOINTS,), np.float32)
         self.hand = MujocoHand() if hand is None else hand
@@ -42,11 +59,16 @@ class DClawExploreEnv(gymnasium.Env[Observation, Action]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, Info]:
-        """Bring the hand to its reset pose and the valve to `options["valve_angle"]` rad (0)."""
+        """Bring the hand to its reset pose, and the valve to where `valve_reset` says.
+
+        `options["valve_angle"]` (rad) takes precedence.
+        """
         super().reset(seed=seed)
         if seed is not None and isinstance(self.hand, MujocoHand):
             self.hand.seed(seed)
-        for _ in self.hand.reset((options or {}).get("valve_angle", 0.0)):
+        keeps = self._valve_reset == KEEP and seed is None
+        valve_angle = self._state.valve_angle_wrapped if keeps else 0.0
+        for _ in self.hand.reset((options or {}).get("valve_angle", valve_angle)):
             pass
         self._num_steps = 0
         self._state = self.hand.read()

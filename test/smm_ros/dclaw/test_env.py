@@ -54,8 +54,25 @@ def test_a_reset_turns_the_valve_to_the_angle_asked_for(env):
     obs, info = env.reset(options={"valve_angle": 2.0})
     assert info["valve_angle"] == 2.0
     assert obs[task.VALVE_SIN] == pytest.approx(np.sin(2.0))
+
+
+def test_a_reset_keeps_the_valve_where_it_is_less_full_turns(env):
+    env.reset(options={"valve_angle": 4.0})
     _, info = env.reset()
-    assert info["valve_angle"] == 0.0
+    assert info["valve_angle"] == pytest.approx(4.0 - 2 * np.pi)
+    assert env.reset(seed=0)[1]["valve_angle"] == 0.0
+
+
+def test_a_reset_returns_the_valve_to_zero_where_that_is_asked_for():
+    env = gymnasium.make(ENV_ID, valve_reset="zero")
+    env.reset(options={"valve_angle": 2.0})
+    assert env.reset()[1]["valve_angle"] == 0.0
+    env.close()
+
+
+def test_an_unknown_valve_reset_is_named():
+    with pytest.raises(ValueError, match="'spin'.*keep.*zero"):
+        gymnasium.make(ENV_ID, valve_reset="spin")
 
 
 def test_the_valve_angle_goes_on_past_half_a_turn(env):
@@ -72,10 +89,10 @@ def test_the_reward_is_the_shaping_of_the_state_reached(env):
 def test_the_action_applied_moves_the_hand_as_the_action_did(env):
     generator = np.random.default_rng(0)
     taken = generator.uniform(-1, 1, (20, 9)).astype(np.float32)
-    env.reset()
+    env.reset(seed=0)
     steps = [env.step(action) for action in taken]
     applied = [info["action_applied"] for *_, info in steps]
-    env.reset()
+    env.reset(seed=0)
     for action, (obs, *_) in zip(applied, steps, strict=True):
         np.testing.assert_array_equal(env.step(action)[0], obs)
 
