@@ -71,48 +71,55 @@ class VAE(nn.Module):
         self.deviation = nn.Buffer(torch.ones(runs, 1, space.num_linear))
 
     def fit(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
-        """Take one gradient step on the (beta-weighted) ELBO; return the negative ELBO, (R,)."""
+        """Take one gradient step on the (beta-weighted) ELBO; return the negative ELBO, (R,).
+
+        The KL term is taken in closed form: estimated from the drawn code it is so noisy at the
+        start that the encoder learns to tell the decoder nothing, and stays there.
+        """
         self._track_scale(self.space.split(state)[0])
-        log_likelihood, divergence = self._bound_terms(state, skill_onehot, generators, 1)
-        loss = -(log_likelihood - self.config.beta * divergence).mean((1, 2))
+        mean, log_std = self._encode(state, skill_onehot)
+        code, _ = self._draw(mean, log_std, generators, 1)
+        log_likelihood = self._log_likelihood(state, skill_onehot, code).squeeze(-1)
+        divergence = (0.5 * (mean.square() + (2.0 * log_std).exp() - 1.0) - log_std).sum(-1)
+        loss = -(log_likelihood - self.config.beta * divergence).mean(1)
         self.optimizer.zero_grad()
         loss.sum().backward()
         self.optimizer.step()
-        return -(log_likelihood - divergence).detach().mean((1, 2))
+        return -(log_likelihood - divergence).detach().mean(1)
 
     @torch.no_grad()
     def log_prob(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
         """Return the importance-weighted lower bound on log q_z(s) in nats, (R, B)."""
         samples = self.config.samples
-        log_likelihood, divergence = self._bound_terms(state, skill_onehot, generators, samples)
-        return torch.logsumexp(log_likelihood - divergence, -1) - math.log(samples)
+        mean, log_std = self._encode(state, skill_onehot)
+        code, log_ratio = self._draw(mean, log_std, generators, samples)
+        log_likelihood = self._log_likelihood(state, skill_onehot, code)
+        return torch.logsumexp(log_likelihood - log_ratio, -1) - math.log(samples)
 
-    def _bound_terms(
-        self, state: Tensor, skill_onehot: Tensor, generators: Generators, samples: int
-    ) -> tuple[Tensor, Tensor]:
-        """Return log q(s|c) and log e(c|s) - log q(c) for `samples` codes, each (R, B, K)."""
-        runs, batch, _ = state.shape
-        code, divergence = self._encode(state, skill_onehot, generators, samples)
-        onehot = skill_onehot.unsqueeze(2).expand(-1, -1, samples, -1)
-        joint = torch.cat((code, onehot), -1).view(runs, batch * samples, -1)
-        decoded = self.decoder(joint).view(runs, batch, samples, -1)
-        return self._log_likelihood(state.unsqueeze(2), decoded), divergence
-
-    def _encode(
-        self, state: Tensor, skill_onehot: Tensor, generators: Generators, samples: int
-    ) -> tuple[Tensor, Tensor]:
-        """Draw codes c ~ e(c|s), (R, B, K, code), with log e(c|s) - log q(c), (R, B, K)."""
+    def _encode(self, state: Tensor, skill_onehot: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log of the standard deviation of e(c|s), each (R, B, code)."""
         linear, angles = self.space.split(state)
         normalised = torch.cat(((linear - self.mean) / self.deviation, angles), -1)
         inputs = torch.cat((self.space.features(normalised), skill_onehot), -1)
-        mean, log_std = self.encoder(inputs).unsqueeze(2).chunk(2, dim=-1)
-        log_std = log_std.clamp(-6.0, 3.0)
-        noise = generators.normal(state.shape[1], samples, self.config.code_size)
+        mean, log_std = self.encoder(inputs).chunk(2, dim=-1)
+        return mean, log_std.clamp(-6.0, 3.0)
+
+    def _draw(
+        self, mean: Tensor, log_std: Tensor, generators: Generators, samples: int
+    ) -> tuple[Tensor, Tensor]:
+        """Draw codes c ~ e(c|s), (R, B, K, code), with log e(c|s) - log q(c), (R, B, K)."""
+        mean, log_std = mean.unsqueeze(2), log_std.unsqueeze(2)
+        noise = generators.normal(mean.shape[1], samples, self.config.code_size)
         code = mean + log_std.exp() * noise
         return code, (0.5 * (code.square() - noise.square()) - log_std).sum(-1)
 
-    def _log_likelihood(self, state: Tensor, decoded: Tensor) -> Tensor:
+    def _log_likelihood(self, state: Tensor, skill_onehot: Tensor, code: Tensor) -> Tensor:
         """Return log q(s|c) summed over the coordinates, (R, B, K)."""
+        runs, batch, samples, _ = code.shape
+        onehot = skill_onehot.unsqueeze(2).expand(-1, -1, samples, -1)
+        joint = torch.cat((code, onehot), -1).view(runs, batch * samples, -1)
+        decoded = self.decoder(joint).view(runs, batch, samples, -1)
+        state = state.unsqueeze(2)
         linear, angles = self.space.split(state)
         sizes = (self.space.num_linear,) * 2 + (self.space.num_circular,) * 3
         mean, log_std, east, north, log_width = decoded.split(sizes, dim=-1)
