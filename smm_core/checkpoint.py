@@ -154,7 +154,8 @@ def _learner_state(learner: Learner) -> tuple[dict[str, Tensor], dict[str, Any]]
     groups["history"], history = learner.history.state()
     tensors = {f"{group}/{k}": t for group, values in groups.items() for k, t in values.items()}
     numbers = _settings(learner)
-    numbers |= {"format": FORMAT, "updates": learner.updates, "history": history}
+    numbers |= {"format": FORMAT, "steps": learner.steps, "updates": learner.updates}
+    numbers["history"] = history
     return tensors, numbers
 
 
