@@ -108,7 +108,7 @@ def _draw_training(
 
 def _draw_turns(axes: plt.Axes, explorations: list[Exploration]) -> None:
     longest = max(float(e.turns.max()) for e in explorations)
-    bins = np.linspace(0, max(longest, 0.5), 26)
+    bins = np.linspace(0, max(longest, 0.5), 26).tolist()
     for exploration in explorations:
         weights = np.full(len(exploration.turns), 100 / len(exploration.turns))
         label = f"{exploration.name}: mean {exploration.turns.mean():.2f}"

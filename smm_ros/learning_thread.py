@@ -85,6 +85,7 @@ class LearningThread(threading.Thread):
         self._awake = threading.Condition()
         self._stopping = False
         self._next: dict[str, int] = dict.fromkeys(config.hands, 0)
+        self._allowed: dict[str, int] = dict.fromkeys(config.hands, 0)
         self._gaps: dict[str, int] = dict.fromkeys(config.hands, 0)
         self._folder = Path(config.run_dir) / "checkpoints" if config.run_dir else None
         self._saved = ""
@@ -197,8 +198,9 @@ class LearningThread(threading.Thread):
         now = time.monotonic()
         if self._losses and now - self._coverage_time > COVERAGE_PERIOD:
             self._coverage_time = now
-            values = {**self._losses, **coverage(self.learner)}
-            self.metrics = {name: float(value[0]) for name, value in values.items()}
+            covered = {name: float(value[0]) for name, value in coverage(self.learner).items()}
+            losses = {name: float(value[0]) for name, value in self._losses.items()}
+            self.metrics = covered | losses
         weights = self.learner.history.weights
         self.progress = Progress(
             steps=self.learner.steps,
@@ -216,14 +218,22 @@ class LearningThread(threading.Thread):
             self._on_progress()
 
     def _allowances(self) -> tuple[HandProgress, ...]:
-        """Let every hand be `window` ahead, but all together not beyond `total_steps`."""
-        left = self.config.total_steps - self.learner.steps
-        count = len(self._next)
-        hands = []
-        for index, (hand, expected) in enumerate(self._next.items()):
-            ahead = self.config.window
+        """Let every hand be `window` ahead, but all together not beyond `total_steps`.
+
+        What was allowed once stays allowed: a hand may have used it already.
+        """
+        for hand, expected in self._next.items():
+            self._allowed[hand] = max(self._allowed[hand], expected)
+        under_way = {hand: self._allowed[hand] - expected for hand, expected in self._next.items()}
+        left = self.config.total_steps - self.learner.steps - sum(under_way.values())
+        for index, hand in enumerate(sorted(under_way, key=under_way.__getitem__)):
+            more = max(0, self.config.window - under_way[hand])
             if self.config.total_steps:
-                share = left // count + (index < left % count)
-                ahead = min(ahead, max(0, share))
-            hands.append(HandProgress(hand, expected, expected + ahead, self._gaps[hand]))
-        return tuple(hands)
+                share = -(-left // (len(under_way) - index))
+                more = min(more, max(0, share))
+                left -= more
+            self._allowed[hand] += more
+        return tuple(
+            HandProgress(hand, expected, self._allowed[hand], self._gaps[hand])
+            for hand, expected in self._next.items()
+        )

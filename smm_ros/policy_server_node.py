@@ -127,7 +127,7 @@ class PolicyServerNode(Node):
         self.create_subscription(
             TrainingStatus, config.status_topic, self._on_status, names.TRAINING_STATUS_QOS
         )
-        self._resets = ActionClient(self, ResetHand, names.RESET_HAND)
+        self._resets: Any = ActionClient(self, ResetHand, names.RESET_HAND)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(BEAT, self._on_beat, clock=steady)
         self._diagnostics = Diagnostics(self, self._report)

@@ -1,0 +1,159 @@
+"""The learner's thread, fed by hand: no ROS."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from smm_core import checkpoint
+from smm_core.density import VAEConfig
+from smm_core.history import HistoryConfig
+from smm_core.learner import LearnerConfig
+from smm_core.sac import SACConfig
+from smm_core.target import StateConfig
+from smm_core.transitions import Layout, TransitionError
+from smm_ros.learning_thread import LearningThread, TrainerConfig
+from smm_ros.records import TransitionRecord
+
+LAYOUT = Layout(4, 2)
+SMALL = LearnerConfig(
+    batch_size=8,
+    replay_capacity=1000,
+    random_steps=10,
+    sac=SACConfig(hidden=(8,)),
+    density=VAEConfig(hidden=(8,), code_size=2),
+    state=StateConfig(circular=(2, 3), target="uniform_circle"),
+    history=HistoryConfig(period=5, capacity=4),
+)
+
+
+def record(sequence, hand="/dclaw"):
+    values = np.random.default_rng(sequence)
+    return TransitionRecord(
+        stamp_ns=sequence,
+        hand=hand,
+        sequence=sequence,
+        episode=0,
+        step=sequence,
+        skill=0,
+        policy_version=0,
+        observation=values.normal(size=4).astype(np.float32),
+        action=values.uniform(-1, 1, 2).astype(np.float32),
+        next_observation=values.normal(size=4).astype(np.float32),
+        log_p_shaping=-0.1,
+        terminated=False,
+        truncated=False,
+    )
+
+
+class Started:
+    """A thread under test and what it told."""
+
+    def __init__(self, **settings):
+        self.snapshots, self.told = [], threading.Event()
+        config = TrainerConfig(**{"learner": SMALL, **settings})
+        self.thread = LearningThread(config, LAYOUT, self.snapshots.append, self.told.set)
+        self.thread.start()
+
+    def wait_for(self, condition, timeout=10.0):
+        end = time.monotonic() + timeout
+        while not condition(self.thread.progress):
+            if self.thread.error:
+                raise self.thread.error
+            assert time.monotonic() < end, self.thread.progress
+            time.sleep(0.005)
+
+    def feed(self, *sequences, hand="/dclaw"):
+        for sequence in sequences:
+            self.thread.put(record(sequence, hand))
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def start(**settings):
+        started.append(Started(**settings))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.thread.stop()
+
+
+def test_it_makes_one_update_for_each_step_after_the_random_ones(start):
+    run = start()
+    run.feed(*range(30))
+    run.wait_for(lambda progress: progress.updates == 20)
+    assert run.thread.progress.steps == 30
+
+
+def test_it_lets_a_hand_be_one_window_ahead(start):
+    run = start(window=16)
+    run.wait_for(lambda progress: progress.hands)
+    assert run.thread.progress.hands[0].allowed_sequence == 16
+    run.feed(*range(5))
+    run.wait_for(lambda progress: progress.steps == 5)
+    assert run.thread.progress.hands[0].allowed_sequence == 21
+
+
+def test_all_hands_together_are_allowed_exactly_the_total(start):
+    run = start(hands=("/a", "/b", "/c"), total_steps=25, window=10)
+    run.wait_for(lambda progress: progress.hands)
+    produced = dict.fromkeys(("/a", "/b", "/c"), 0)
+    while not run.thread.progress.done:
+        for hand in run.thread.progress.hands:
+            run.feed(*range(produced[hand.hand], hand.allowed_sequence), hand=hand.hand)
+            produced[hand.hand] = max(produced[hand.hand], hand.allowed_sequence)
+        time.sleep(0.01)
+    assert sum(produced.values()) == 25 == run.thread.progress.steps
+
+
+def test_a_gap_is_counted_and_a_repeated_transition_is_not_learnt_twice(start):
+    run = start()
+    run.feed(0, 1, 1, 0, 5, 6)
+    run.wait_for(lambda progress: progress.steps == 4)
+    assert run.thread.progress.hands[0].gaps == 3
+    assert run.thread.progress.hands[0].received_sequence == 7
+
+
+def test_snapshots_are_told_in_order_and_the_kept_ones_have_weights(start):
+    run = start()
+    run.feed(*range(60))
+    run.wait_for(lambda progress: progress.policy_version == 11)
+    assert [snapshot.version for snapshot in run.snapshots] == list(range(1, 12))
+    assert len(run.thread.kept) == SMALL.history.capacity
+    assert sum(run.thread.kept_weights.values()) == pytest.approx(11)
+
+
+def test_stopping_saves_and_a_new_thread_goes_on(start, tmp_path):
+    run = start(run_dir=str(tmp_path))
+    run.feed(*range(25), 27)
+    run.wait_for(lambda progress: progress.updates == 16)
+    run.thread.stop()
+    again = start(run_dir=str(tmp_path))
+    again.wait_for(lambda progress: progress.hands)
+    progress = again.thread.progress
+    assert (progress.steps, progress.updates) == (26, 16)
+    assert progress.hands[0].received_sequence == 28
+    assert progress.hands[0].gaps == 2
+    assert [s.version for s in again.snapshots] == sorted(run.thread.kept_weights)
+
+
+def test_reaching_the_total_saves_a_checkpoint_of_all(start, tmp_path):
+    run = start(run_dir=str(tmp_path), total_steps=20)
+    run.feed(*range(20))
+    run.wait_for(lambda progress: progress.done)
+    path = checkpoint.newest(tmp_path / "checkpoints")
+    assert str(path) == run.thread.progress.checkpoint
+    assert checkpoint.read(path)[1]["steps"] == 20
+
+
+def test_a_transition_that_is_no_number_stops_it_with_the_reason(start):
+    run = start()
+    bad = record(0)
+    bad.observation[1] = np.nan
+    run.thread.put(bad)
+    with pytest.raises(TransitionError, match="obs"):
+        run.wait_for(lambda progress: progress.steps > 0)
