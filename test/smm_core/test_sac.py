@@ -1,0 +1,157 @@
+"""Soft actor-critic: each loss on the weights it means, each run as if it were alone."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+from smm_core.generators import Generators
+from smm_core.replay import Batch
+from smm_core.sac import SAC, SACConfig
+from smm_core.transitions import Layout
+
+LAYOUT = Layout(obs_size=3, action_size=2)
+SMALL = {"hidden": (16, 16)}
+
+
+def sac(seeds=(0,), **settings):
+    generators = Generators(seeds)
+    return SAC(generators, LAYOUT, SACConfig(**SMALL | settings)), generators
+
+
+def batch(runs=1, size=32, terminated=0.0):
+    draw = Generators(range(50, 50 + runs))
+    return Batch(
+        obs=draw.normal(size, LAYOUT.obs_size),
+        action=draw.uniform(size, LAYOUT.action_size, low=-1.0),
+        next_obs=draw.normal(size, LAYOUT.obs_size),
+        reward=torch.full((runs, size), math.nan),  # the learner's reward replaces it
+        skill=torch.zeros(runs, size, dtype=torch.int64),
+        terminated=torch.full((runs, size), terminated),
+    )
+
+
+def update(agent, generators, rows, reward=None):
+    reward = rows.obs.sum(-1) if reward is None else reward
+    return agent.update(rows, reward, torch.zeros(*reward.shape, 0), generators)
+
+
+def weights(module):
+    return [p.detach().clone() for p in module.parameters()]
+
+
+def same(before, module):
+    return all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
+
+
+def freeze(optimizer):
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+
+
+@pytest.mark.parametrize("terminated", [0.0, 1.0])
+def test_the_critics_learn_the_soft_value_and_nothing_beyond_the_end(terminated):
+    agent, generators = sac(discount=0.9, initial_temperature=0.3)
+    rows, reward = batch(terminated=terminated), torch.linspace(-1, 1, 32).view(1, -1)
+    with torch.no_grad():
+        stream = copy.deepcopy(generators)
+        next_action, log_prob = agent.actor.sample(rows.next_obs, stream.normal(32, 2))
+        next_value = agent.target_critic(rows.next_obs, next_action).min(1).values
+        future = next_value - 0.3 * log_prob
+        target = reward + 0.9 * (1 - terminated) * future
+        errors = agent.critic(rows.obs, rows.action) - target.unsqueeze(1)
+    loss = update(agent, generators, rows, reward)["critic_loss"]
+    torch.testing.assert_close(loss, errors.square().mean(-1).sum(1))
+
+
+def test_a_critic_step_leaves_the_actor_alone():
+    agent, generators = sac()
+    freeze(agent.actor_optimizer)
+    actor, critic = weights(agent.actor), weights(agent.critic)
+    update(agent, generators, batch())
+    assert same(actor, agent.actor)
+    assert not same(critic, agent.critic)
+
+
+def test_an_actor_step_leaves_the_critics_alone():
+    agent, generators = sac()
+    freeze(agent.critic_optimizer)
+    actor, critic = weights(agent.actor), weights(agent.critic)
+    update(agent, generators, batch())
+    assert same(critic, agent.critic)
+    assert not same(actor, agent.actor)
+
+
+def test_the_actors_loss_gives_the_critics_no_gradient():
+    free, generators = sac()
+    held, streams = sac()
+    freeze(held.actor_optimizer)
+    for _ in range(2):
+        update(free, generators, batch())
+        update(held, streams, batch())
+        freeze(free.actor_optimizer)  # the second critic loss would see the first actor step
+        held.actor.load_state_dict(free.actor.state_dict())
+    assert same(weights(held.critic), free.critic)
+
+
+def test_the_target_moves_by_tau_and_by_nothing_else():
+    agent, generators = sac(tau=0.25)
+    assert same(weights(agent.critic), agent.target_critic)
+    before = weights(agent.target_critic)
+    update(agent, generators, batch())
+    for old, new, now in zip(
+        before, agent.critic.parameters(), agent.target_critic.parameters(), strict=True
+    ):
+        torch.testing.assert_close(now, 0.75 * old + 0.25 * new)
+        assert not now.requires_grad
+
+
+@pytest.mark.parametrize(("wanted", "rises"), [(2.0, True), (-20.0, False)])
+def test_the_temperature_rises_where_the_policy_is_less_random_than_wanted(wanted, rises):
+    agent, generators = sac(entropy_per_action=wanted, temperature_learning_rate=0.01)
+    entropy = [update(agent, generators, batch())["policy_entropy"] for _ in range(5)][-1]
+    assert (entropy < 2 * wanted).all() == rises
+    assert (agent.log_alpha.exp() > 0.1).all() == rises
+
+
+def test_runs_together_are_the_runs_alone():
+    seeds = (3, 8)
+    together, generators = sac(seeds)
+    rows = batch(runs=2)
+    metrics = [update(together, generators, rows) for _ in range(5)][-1]
+    for run, seed in enumerate(seeds):
+        alone, stream = sac((seed,))
+        own = Batch(**{name: values[run, None] for name, values in vars(rows).items()})
+        found = [update(alone, stream, own) for _ in range(5)][-1]
+        for name, values in found.items():
+            torch.testing.assert_close(metrics[name][run], values[0], rtol=1e-4, atol=1e-5)
+        for many, one in zip(together.actor.parameters(), alone.actor.parameters(), strict=True):
+            torch.testing.assert_close(many[run], one[0], rtol=1e-3, atol=1e-5)
+
+
+def test_the_skill_is_seen_by_actor_and_critics():
+    layout = Layout(3, 2, num_skills=2)
+    generators = Generators((0,))
+    agent = SAC(generators, layout, SACConfig(**SMALL))
+    rows = batch()
+    losses = []
+    for skill in (0, 1):
+        onehot = torch.eye(2)[skill].expand(1, 32, 2)
+        stream, copied = copy.deepcopy(generators), copy.deepcopy(agent)
+        losses.append(copied.update(rows, rows.obs.sum(-1), onehot, stream))
+    assert not torch.equal(losses[0]["critic_loss"], losses[1]["critic_loss"])
+    assert not torch.equal(losses[0]["actor_loss"], losses[1]["actor_loss"])
+
+
+def test_it_finds_the_best_action_of_a_bandit():
+    best = torch.tensor((0.5, -0.3))
+    agent, generators = sac(hidden=(64, 64), learning_rate=3e-3, initial_temperature=0.01)
+    draw, blank = Generators((9,)), torch.zeros(1, 64, 3)
+    for _ in range(600):
+        action = draw.uniform(64, 2, low=-1.0)
+        fields = {"obs": blank, "next_obs": blank, "action": action}
+        rows = Batch(**vars(batch(size=64, terminated=1.0)) | fields)
+        update(agent, generators, rows, -4 * (action - best).square().sum(-1))
+    chosen = torch.tanh(agent.actor(blank[:, :1])[0])
+    assert (chosen - best).abs().max() < 0.25
