@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from smm_core.config import from_mapping, to_mapping
@@ -20,7 +19,7 @@ from smm_core.learner import Learner, LearnerConfig
 from smm_core.transitions import Layout
 
 FORMAT = 1
-TENSORS, NUMBERS = "state.safetensors", "state.json"
+SUFFIX = ".safetensors"
 
 
 class CheckpointError(RuntimeError):
@@ -30,27 +29,23 @@ class CheckpointError(RuntimeError):
 def save(
     folder: Path, learner: Learner, extra: Mapping[str, Any] | None = None, keep: int = 2
 ) -> Path:
-    """Write `folder`/checkpoint-<steps> and delete all but the newest `keep`; return its path.
+    """Write `folder`/checkpoint-<steps>.safetensors, keep the newest `keep`; return its path.
 
-    `extra` is any JSON data to have back from `load`. The checkpoint appears under its name only
-    once it is whole and on disk, so a crash at any moment leaves the one before.
+    `extra` is any JSON data to have back from `load`. Tensors and numbers are one file, which
+    takes its name only once it is on disk, so a crash at any moment leaves the one before.
     """
     tensors, numbers = _learner_state(learner)
     numbers["extra"] = dict(extra or {})
-    path = folder / f"checkpoint-{learner.steps:09d}"
-    partial = folder / f".{path.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_file({name: t.contiguous() for name, t in tensors.items()}, partial / TENSORS)
-    (partial / NUMBERS).write_text(json.dumps(numbers))
-    for part in (partial / TENSORS, partial / NUMBERS, partial):
-        _to_disk(part)
-    if path.exists():  # saved twice at one step: the newer one wins
-        shutil.rmtree(path)
-    partial.rename(path)
+    path = folder / f"checkpoint-{learner.steps:09d}{SUFFIX}"
+    partial = folder / ".checkpoint.partial"
+    folder.mkdir(parents=True, exist_ok=True)
+    contiguous = {name: t.contiguous() for name, t in tensors.items()}
+    save_file(contiguous, partial, metadata={"numbers": json.dumps(numbers)})
+    _to_disk(partial)
+    partial.replace(path)
     _to_disk(folder)
     for old in _complete(folder)[:-keep]:
-        shutil.rmtree(old)
+        old.unlink()
     return path
 
 
@@ -63,25 +58,28 @@ def newest(folder: Path) -> Path | None:
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return a checkpoint's tensors and numbers; raises CheckpointError naming what is wrong."""
     try:
-        numbers = json.loads((path / NUMBERS).read_text())
-        tensors = load_file(path / TENSORS)
-    except (OSError, ValueError, SafetensorError) as error:
+        with safe_open(path, "pt") as file:
+            numbers = dict(json.loads((file.metadata() or {})["numbers"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not a readable checkpoint: {error}") from error
-    if numbers["format"] != FORMAT:
-        raise CheckpointError(
-            f"{path} has format {numbers['format']}, this program reads {FORMAT}"
-        )
+    found = numbers.get("format")
+    if found != FORMAT:
+        raise CheckpointError(f"{path} has format {found}, this program reads {FORMAT}")
     return tensors, numbers
 
 
 def load(path: Path, learner: Learner) -> dict[str, Any]:
     """Put a checkpoint into a learner built with the same settings; return its `extra`.
 
-    Raises CheckpointError naming the first setting that differs.
+    Raises CheckpointError naming the first setting that differs, or the part that is damaged.
     """
     tensors, numbers = read(path)
     _check_settings(path, numbers, _settings(learner))
-    _load_learner_state(learner, tensors, numbers)
+    try:
+        _load_learner_state(learner, tensors, numbers)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} lacks a part of the learner: {error!r}") from error
     return numbers["extra"]
 
 
@@ -95,7 +93,7 @@ def open_learner(path: Path) -> Learner:
 
 
 def _complete(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("checkpoint-*") if path.is_dir())
+    return sorted(folder.glob(f"checkpoint-*{SUFFIX}"))
 
 
 def _to_disk(path: Path) -> None:
