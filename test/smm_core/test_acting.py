@@ -15,7 +15,7 @@ HIDDEN = (8,)
 SEEDS = (0, 1)
 
 
-def snapshot(version, layout=LAYOUT, hidden=HIDDEN, runs=len(SEEDS)):
+def snapshot(version, layout=LAYOUT, hidden=HIDDEN, runs=2):
     actor = Actor(
         Generators(range(version, version + runs)),
         layout.obs_size + layout.skill_size,
@@ -32,7 +32,7 @@ def acting(versions=(), seeds=SEEDS, on_policy=0.0, layout=LAYOUT):
     return ActingPolicy(layout, HIDDEN, history, seeds)
 
 
-def observations(seed=0, runs=len(SEEDS)):
+def observations(seed=0, runs=2):
     return np.random.default_rng(seed).normal(size=(runs, 3)).astype(np.float32)
 
 

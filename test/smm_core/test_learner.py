@@ -1,0 +1,151 @@
+"""The learner: how many updates are owed, when policies are kept, and runs that stay apart."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from smm_core.learner import Learner
+from smm_core.transitions import Layout, TransitionError
+
+LAYOUT = Layout(obs_size=3, action_size=2)
+SKILLED = Layout(obs_size=3, action_size=2, num_skills=3)
+
+
+@pytest.fixture
+def make(small_config):
+    """Return a function that makes a small learner."""
+
+    def build(layout=LAYOUT, seeds=(0,), **settings):
+        return Learner(layout, small_config(num_skills=layout.num_skills, **settings), seeds)
+
+    return build
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.25, 0.5, 1.0, 1.5, 4.0])
+@pytest.mark.parametrize("random_steps", [1, 7])
+def test_updates_keep_to_their_rate_after_the_random_steps(
+    make, make_transition, rate, random_steps
+):
+    learner = make(random_steps=random_steps, updates_per_step=rate, replay_capacity=8)
+    for step in range(1, 30):  # more than the replay holds: forgotten steps are still owed for
+        learner.observe(make_transition(LAYOUT, seed=step))
+        learning_steps = max(0, step - random_steps)
+        assert learner.updates + learner.updates_owed == math.floor(
+            learning_steps * Fraction(rate)
+        )
+        if step % 3 == 0:
+            learner.updates += learner.updates_owed
+            assert learner.updates_owed == 0
+
+
+def test_policies_are_kept_once_learning_starts_and_then_every_period(make, make_transition):
+    learner = make(random_steps=5, updates_per_step=0.0, history={"period": 4, "capacity": 20})
+    kept = {}
+    for step in range(1, 20):
+        learner.observe(make_transition(LAYOUT, seed=step))
+        if learner.snapshot_due:
+            kept[step] = learner.snapshot().version
+            assert not learner.snapshot_due
+    assert kept == {5: 1, 9: 2, 13: 3, 17: 4}
+
+
+def test_a_kept_policy_is_frozen(make, play):
+    learner = make()
+    play(learner, 4)
+    before = {n: t.clone() for n, t in learner.history.snapshots[1].weights.items()}
+    learner.update()
+    after = learner.history.snapshots[1].weights
+    assert all(torch.equal(before[n], after[n]) for n in before)
+    assert any((learner.sac.actor.state_dict()[n] != before[n]).any() for n in before)
+
+
+def test_a_bad_transition_is_refused_and_not_counted(make, make_transition):
+    learner = make()
+    with pytest.raises(TransitionError):
+        learner.observe(make_transition(LAYOUT, reward=np.array([np.nan], np.float32)))
+    assert learner.steps == 0
+
+
+def test_one_skill_has_no_posterior_and_no_prior_term(make, play):
+    learner = make()
+    play(learner, 10)
+    metrics = learner.update()
+    assert metrics["reward_posterior"].tolist() == metrics["reward_prior"].tolist() == [0.0]
+    expected = metrics["reward_target"] + metrics["reward_density"]
+    torch.testing.assert_close(metrics["reward_total"], expected)
+
+
+def test_several_skills_have_all_four_terms(make, play):
+    learner = make(SKILLED)
+    play(learner, 10)
+    metrics = learner.update()
+    assert metrics["reward_prior"].item() == pytest.approx(math.log(3))
+    assert metrics["reward_posterior"].item() < 0
+    terms = sum(metrics[f"reward_{name}"] for name in ("target", "density", "posterior", "prior"))
+    torch.testing.assert_close(metrics["reward_total"], terms)
+
+
+def test_the_entropies_do_not_depend_on_the_weights_of_the_reward(make, play):
+    found = []
+    for weights in ({}, {"state_entropy": 250.0, "skill_entropy": 5.0}):
+        learner = make(SKILLED, reward=weights)
+        play(learner, 4)
+        found.append(learner.update())
+    for name in ("entropy_s_given_z", "entropy_z_given_s"):
+        torch.testing.assert_close(found[0][name], found[1][name])
+
+
+def test_the_reward_is_of_the_state_reached(make, make_transition):
+    """Two learners whose transitions differ only in where they start pay the same."""
+    found = []
+    for start in (0.0, 5.0):
+        learner = make(random_steps=1, batch_size=4)
+        learner.observe(make_transition(LAYOUT, obs=np.full((1, 3), start, np.float32)))
+        found.append(learner.update())
+    assert torch.equal(found[0]["reward_total"], found[1]["reward_total"])
+    assert not torch.equal(found[0]["actor_loss"], found[1]["actor_loss"])
+
+
+@pytest.mark.parametrize("layout", [LAYOUT, SKILLED])
+@pytest.mark.parametrize("run", [0, 1, 2])
+def test_a_run_learns_the_same_alone_and_beside_others(make, play, layout, run):
+    seeds = (3, 1, 8)
+    together, alone = make(layout, seeds), make(layout, seeds[run : run + 1])
+    play(together, 12, (0, 1, 2), 3)
+    play(alone, 12, (run,), 3)
+    assert together.updates == alone.updates == 8
+    many, one = together.update(), alone.update()
+    for name, values in one.items():
+        torch.testing.assert_close(many[name][run], values[0], rtol=1e-3, atol=1e-4)
+    both = (together.history.snapshots[3], alone.history.snapshots[3])
+    for name, tensor in both[1].weights.items():
+        torch.testing.assert_close(both[0].weights[name][run], tensor[0], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e3, 1e6])
+@pytest.mark.parametrize("state", [{}, {"circular": [0, 1]}])
+def test_extreme_observations_keep_everything_finite(make, make_transition, value, state):
+    learner = make(SKILLED, state=state)
+    for step in range(20):
+        obs = value * np.ones((1, 3), np.float32) * (-1) ** step
+        learner.observe(make_transition(SKILLED, seed=step, obs=obs, next_obs=-obs))
+        while learner.updates_owed > 0:
+            metrics = learner.update()
+            assert all(values.isfinite().all() for values in metrics.values()), metrics
+    assert all(p.isfinite().all() for p in learner.sac.parameters())
+
+
+def test_an_observation_that_jumps_after_standing_still_keeps_everything_finite(
+    make, make_transition
+):
+    learner = make()
+    for step in range(20):
+        obs = np.full((1, 3), 1e4 if step == 10 else 0.0, np.float32)
+        learner.observe(make_transition(LAYOUT, seed=step, next_obs=obs))
+        while learner.updates_owed > 0:
+            metrics = learner.update()
+            assert all(values.isfinite().all() for values in metrics.values()), metrics
+    assert all(p.isfinite().all() for p in learner.density.parameters())
