@@ -23,7 +23,7 @@ class Outer(Config):
     rule: str = option("uniform", "Which rule.", choices=("uniform", "last"))
     flag: bool = option(True, "Whether.")
     names: tuple[str, ...] = option((), "Which ones.")
-    inner: Inner = option(Inner(), "What is inside.")  # noqa: B008 - frozen
+    inner: Inner = option(Inner(), "What is inside.")
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rosbags.rosbag2 import Reader
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
-from smm_ros.msg import EpisodeSummary, PolicySnapshot, TrainingStatus
-from smm_ros.msg import Transition as TransitionMessage
 from trajectory_msgs.msg import JointTrajectory
 
 from smm_ros import interfaces
 from smm_ros.bag import read_messages, read_transitions
 from smm_ros.conversions import clock_to_msg, transition_to_msg
+from smm_ros.msg import EpisodeSummary, PolicySnapshot, TrainingStatus
+from smm_ros.msg import Transition as TransitionMessage
 from smm_ros.records import TransitionRecord
 
 OTHERS = {

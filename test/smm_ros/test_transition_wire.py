@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
-from smm_ros.msg import Transition
 
 from smm_ros.conversions import transition_from_msg, transition_to_msg
+from smm_ros.msg import Transition
 from smm_ros.records import TransitionRecord
 from smm_ros.transition_wire import TransitionWireError, parse_transition, peek_transition
 
