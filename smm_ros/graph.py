@@ -33,16 +33,6 @@ from smm_ros.share import share_path
 
 HAND, POLICY_SERVER, TRAINER, RECORDER = "hand", "policy_server", "trainer", "recorder"
 
-DEFAULT_ENVIRONMENT = {
-    # The graph of one hand runs on one machine; it should not be heard on the whole network.
-    "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-    # Shared memory outlives a process that is killed; at these rates it gains nothing.
-    "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4",
-    # Lines of a node's output appear, and reach its log, as they are printed.
-    "PYTHONUNBUFFERED": "1",
-}
-"""Environment of the nodes where the user has not set it himself."""
-
 # Settings that the policy server must have as the trainer has them; they are given to the trainer.
 _AGREED = (
     ("learner.num_skills", "num_skills"),
@@ -91,7 +81,6 @@ class Graph:
     run_dir: Path
     """Absolute; everything the graph leaves behind is in it, the bag elsewhere if asked."""
     log_level: str
-    environment: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_ENVIRONMENT))
 
     def parameter_file(self, node: NodeSpec) -> Path:
         """Return where the parameters of a node are written."""

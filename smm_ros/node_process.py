@@ -86,14 +86,12 @@ class NodeProcess:
         self._output.close()
         self._log.close()
 
-    def describe_end(self) -> str:
-        """Say how it ended, such as "exit code 1" or "killed by SIGKILL"."""
-        status = self.status
-        if status is None:
-            return "still running"
-        if status < 0:
-            return f"killed by {signal.Signals(-status).name}"
-        return f"exit code {status}"
+
+def describe_status(status: int) -> str:
+    """Say how a process with this exit status ended: "exit code 1" or "killed by SIGKILL"."""
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    return f"exit code {status}"
 
 
 def command(graph: Graph, node: NodeSpec) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from smm_ros.arguments import split_argument
 from smm_ros.graph import Graph, arguments, graph_names, render
+from smm_ros.ros_environment import missing_variables
 from smm_ros.supervisor import Outcome, Supervisor
 from smm_ros.watch import Watch, make_view
 
@@ -34,8 +35,8 @@ def run_graph(graph: Graph, live: bool = False) -> Outcome:
 
     To be called in the main thread.
     """
-    for name, value in graph.environment.items():
-        os.environ.setdefault(name, value)
+    # For the watch, which is in this process; the nodes inherit it.
+    os.environ.update(missing_variables(os.environ))
     namespace = graph.nodes[0].namespace
     return Supervisor(graph, lambda: Watch(namespace, make_view(live))).run()
 

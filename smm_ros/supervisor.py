@@ -13,7 +13,8 @@ from types import FrameType
 from typing import Any, Protocol
 
 from smm_ros.graph import Graph
-from smm_ros.node_process import TAIL_LINES, NodeProcess
+from smm_ros.node_process import NodeProcess, describe_status
+from smm_ros.ros_environment import missing_variables
 
 STOP_TIMEOUT = 3.0
 """Time in which all nodes are gone after they were asked to end, s."""
@@ -65,7 +66,8 @@ class Supervisor:
         It ends when a node ends, well only if that node says so by status 0 and may, or when this
         process gets SIGINT or SIGTERM; a second of those kills.
         """
-        variables = {**self._graph.environment, **(environment or os.environ)}
+        user = os.environ if environment is None else environment
+        variables = {**user, **missing_variables(user)}
         previous = {
             number: signal.signal(number, self._on_signal)
             for number in (signal.SIGINT, signal.SIGTERM)
@@ -160,7 +162,8 @@ def _outcome(ended: list[NodeProcess]) -> Outcome:
 
 
 def _obituary(node: NodeProcess) -> str:
-    lines = [f"{node.name} died: {node.describe_end()}; its last {TAIL_LINES} lines:"]
+    assert node.status is not None
+    lines = [f"{node.name} died: {describe_status(node.status)}; its last lines:"]
     return "\n".join([*lines, *(f"  | {line}" for line in node.tail or ["(none)"])])
 
 

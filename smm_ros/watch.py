@@ -21,10 +21,10 @@ from rich.table import Table
 
 from smm_ros.arguments import namespace
 from smm_ros.conversions import ConversionError, status_from_msg
-from smm_ros.graph import DEFAULT_ENVIRONMENT
 from smm_ros.interfaces import TRAINING_STATUS, TRAINING_STATUS_QOS
 from smm_ros.msg import TrainingStatus
 from smm_ros.records import StatusRecord
+from smm_ros.ros_environment import missing_variables
 
 LINE_PERIOD = 5.0
 """Time between two lines where there is no terminal to draw on, s."""
@@ -224,8 +224,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--namespace", default="/dclaw", type=namespace, help="of the graph")
     parser.add_argument("--plain", action="store_true", help="lines instead of a live table")
     options = parser.parse_args(args)
-    for name, value in DEFAULT_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(missing_variables(os.environ))
     view = make_view(live=sys.stdout.isatty() and not options.plain)
     with Watch(options.namespace, view) as watch:
         try:

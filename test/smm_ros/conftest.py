@@ -20,6 +20,8 @@ from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
+from smm_ros.ros_environment import missing_variables
+
 NAMESPACE = "dclaw"
 
 
@@ -128,7 +130,9 @@ class RosClient:
 @pytest.fixture
 def ros_environment(ros_domain: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
     """Give the test and what it starts a domain of their own, and nothing that outlives them."""
-    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
+    monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE")
+    for name, value in missing_variables(os.environ).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return ros_domain
