@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import traceback
@@ -80,6 +81,8 @@ def run(
             return 1
         finally:
             rclpy.try_shutdown()
+            # The process ends now: searching torch's many objects for garbage would take a second.
+            gc.freeze()
     return 0
 
 
