@@ -1,7 +1,7 @@
 """One MCAP file of a bag, written chunk by chunk and ended properly, also after a crash."""
 
-# The chunks are put together here on mcap's public records: rosbags' writer (0.40 M messages/s)
-# and mcap's (0.33 M) offer no public way to end a chunk in time; this writes 1.08 M/s, with CRCs.
+# The chunks are put together here on mcap's public records: rosbags' writer (172 k messages/s of
+# 1 kB) and mcap's (123 k) offer no public way to end a chunk in time; this writes 250 k.
 
 from __future__ import annotations
 

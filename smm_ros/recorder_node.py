@@ -90,7 +90,7 @@ class RecorderNode(Node):
         if fault:
             raise NodeError(f"the bag was not closed: {fault}")
         status = self._recording.status()
-        self.get_logger().info(f"closed {self._folder} with {status.written} messages more")
+        self.get_logger().info(f"closed {self._folder}, {status.written} messages added")
 
     def _channels(self) -> list[tuple[str, type, QoSProfile]]:
         """Return absolute name, message type and quality of service of each topic."""
