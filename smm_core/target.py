@@ -13,7 +13,7 @@ from smm_core.config import Config, ConfigError, option
 
 @dataclass(frozen=True)
 class StateConfig(Config):
-    """The matched state s and its target; see docs/state.md."""
+    """The matched state s and its target p*(s); nothing named: the whole observation."""
 
     linear: tuple[int, ...] = option((), "observation entries taken into s as they are", low=0)
     circular: tuple[int, ...] = option(
