@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +109,7 @@ def with_env_defaults(config: LearnerConfig, env: Env) -> LearnerConfig:
     suggested = env.unwrapped.metadata.get("matched_state")
     if not suggested or config.state.linear or config.state.circular:
         return config
-    values = {**vars(config), "state": type(config.state)(**suggested)}
-    return LearnerConfig(**values)
+    return replace(config, state=replace(config.state, **suggested))
 
 
 def _new_folder(folder: Path, env_id: str, config: TrainConfig) -> None:

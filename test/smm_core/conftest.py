@@ -1,9 +1,11 @@
-"""Builders that the tests of the core share: small transitions, settings and learners."""
+"""Builders that the tests of the core share: small transitions, settings, learners and a ring."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium.spaces import Box
 
 from smm_core.config import from_mapping
 from smm_core.learner import Learner, LearnerConfig
@@ -65,3 +67,37 @@ def _play(learner: Learner, steps: int, runs: tuple[int, ...] = (0,), of: int = 
             learner.update()
         if learner.snapshot_due:
             learner.snapshot()
+
+
+class Ring(gymnasium.Env):
+    """A point on a circle, moved by at most REACH rad a step; episodes begin at angle 0."""
+
+    REACH, EPISODE = 0.3, 20
+    metadata = {
+        "render_modes": [],
+        "matched_state": {"circular": (0, 1), "target": "uniform_circle"},
+    }
+    observation_space = Box(-1.0, 1.0, (2,))
+    action_space = Box(-1.0, 1.0, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._angle, self._steps = 0.0, 0
+        return self._obs(), {}
+
+    def step(self, action):
+        self._angle += self.REACH * float(np.clip(action[0], -1, 1))
+        self._steps += 1
+        return self._obs(), 0.0, False, self._steps == self.EPISODE, {}
+
+    def _obs(self):
+        return np.array([np.cos(self._angle), np.sin(self._angle)], np.float32)
+
+
+@pytest.fixture
+def ring() -> Iterator[str]:
+    """Register the ring and return its id."""
+    name = "smm_core_test/Ring-v0"
+    gymnasium.register(name, entry_point=Ring)
+    yield name
+    del gymnasium.registry[name]

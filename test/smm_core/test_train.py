@@ -1,0 +1,164 @@
+"""The in-process loop: repeatable, never lost, and it learns to go where it seldom was."""
+
+import json
+import math
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from smm_core import checkpoint
+from smm_core.config import ConfigError, from_mapping
+from smm_core.learner import LearnerConfig
+from smm_core.rollout import make_env
+from smm_core.train import TrainConfig, Training, with_env_defaults
+from smm_core.transitions import TransitionError
+
+
+@pytest.fixture
+def train(ring, tmp_path, small_config):
+    """Return a function that trains on the ring in a folder; it returns what came out."""
+
+    def run(folder="run", env=None, learner=None, **settings):
+        values = {"steps": 60, "report_period": 20, "checkpoint_period": 25} | settings
+        config = TrainConfig(**values, learner=learner or small_config())
+        training, reports = Training(env or ring, config, tmp_path / folder), []
+        metrics = training.run(reports.append)
+        return training, metrics, reports
+
+    return run
+
+
+def repeatable(metrics):
+    return {k: v for k, v in metrics.items() if k not in ("steps_per_second", "checkpoint")}
+
+
+def weights(training):
+    return checkpoint.read(checkpoint.newest(training.folder / "checkpoints"))[0]
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(train):
+    runs = [train(name, seed=seed) for name, seed in (("a", 3), ("b", 3), ("c", 4))]
+    first, second, other = (repeatable(metrics) for _, metrics, _ in runs)
+    assert json.dumps(first) == json.dumps(second) != json.dumps(other)
+    mine, again, others = (weights(training) for training, _, _ in runs)
+    assert all(torch.equal(mine[name], again[name]) for name in mine)
+    assert not torch.equal(mine["replay/rows"], others["replay/rows"])
+
+
+@pytest.mark.parametrize("run", [0, 1])
+def test_a_run_is_learnt_as_if_it_were_alone(train, run):
+    """Run i of many is the run of seed + i, but for the last digits of sums."""
+    _, together, _ = train("many", seed=3, runs=2, steps=25)
+    _, alone, _ = train("one", seed=3 + run, steps=25)
+    for name in ("critic_loss", "density_loss", "reward_total", "angle_entropy_replay"):
+        assert together[name][run] == pytest.approx(alone[name][0], rel=1e-2, abs=1e-3)
+
+
+def test_it_reports_and_saves_when_due(train):
+    training, metrics, reports = train()
+    assert [report["steps"] for report in reports] == [20, 40, 60]
+    assert metrics == reports[-1] | {"checkpoint": metrics["checkpoint"]}
+    assert metrics["updates"] == 60 - 4
+    folder = training.folder / "checkpoints"
+    assert metrics["checkpoint"] == str(checkpoint.newest(folder))
+    assert [path.stem[-2:] for path in sorted(folder.iterdir())] == ["50", "60"]
+    assert list((training.folder / "tensorboard").iterdir())
+
+
+def test_the_settings_of_a_run_lie_beside_it(train, ring):
+    training, _, _ = train(steps=5, seed=7)
+    settings = json.loads((training.folder / "settings.json").read_text())
+    assert settings.pop("env") == ring
+    assert from_mapping(TrainConfig, settings) == training.config
+
+
+def test_a_run_folder_is_never_written_over(train, tmp_path):
+    training, _, _ = train(steps=5)
+    before = sorted(path.name for path in training.folder.rglob("*"))
+    with pytest.raises(ConfigError, match=r"run exists.*--folder"):
+        train(steps=5)
+    assert sorted(path.name for path in training.folder.rglob("*")) == before
+
+
+class Broken(gymnasium.Env):
+    """Gives an observation that is not finite at its 33rd step, or raises there."""
+
+    metadata = {"render_modes": []}
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
+    error = None
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == 33 and self.error:
+            raise self.error
+        value = np.nan if self.steps == 33 else 0.5
+        return np.full(2, value, np.float32), 0.0, False, False, {}
+
+
+class Raising(Broken):
+    error = RuntimeError("the cable came off")
+
+
+class Interrupted(Broken):
+    error = KeyboardInterrupt()
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [(Broken, TransitionError), (Raising, RuntimeError), (Interrupted, KeyboardInterrupt)],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_run_that_fails_is_saved_up_to_there(train, tmp_path, kind, error):
+    name = f"smm_core_test/{kind.__name__}-v0"
+    gymnasium.register(name, entry_point=kind)
+    try:
+        with pytest.raises(error):
+            train(env=name)
+    finally:
+        del gymnasium.registry[name]
+    _, numbers = checkpoint.read(checkpoint.newest(tmp_path / "run" / "checkpoints"))
+    assert (numbers["steps"], numbers["updates"]) == (32, 28)
+
+
+def test_the_environment_names_the_matched_state_unless_the_settings_do(ring, small_config):
+    env = make_env(ring)
+    taken = with_env_defaults(small_config(), env).state
+    assert (taken.circular, taken.target) == ((0, 1), "uniform_circle")
+    own = small_config(state={"linear": [1]})
+    assert with_env_defaults(own, env) == own
+    plain = make_env("Pendulum-v1")
+    assert with_env_defaults(small_config(), plain) == small_config()
+
+
+def test_a_target_in_the_settings_outlives_the_environments_matched_state(
+    ring, small_config, monkeypatch
+):
+    env = make_env(ring)
+    monkeypatch.setitem(env.unwrapped.metadata, "matched_state", {"circular": (0, 1)})
+    taken = with_env_defaults(small_config(state={"target": "uniform_circle"}), env).state
+    assert (taken.circular, taken.target) == ((0, 1), "uniform_circle")
+
+
+def test_it_visits_the_ring_more_evenly_than_random_actions_do(train):
+    """Random actions stay near the start: 0.72 of the greatest entropy, whatever the seed."""
+    learner = {
+        "batch_size": 64,
+        "sac": {"hidden": [64, 64], "learning_rate": 1e-3, "temperature_learning_rate": 1e-3},
+        "density": {"hidden": [64, 64], "code_size": 4},
+        "history": {"period": 100},
+    }
+    found = {}
+    for name, random_steps in (("random", 1000), ("smm", 300)):
+        config = from_mapping(LearnerConfig, learner | {"random_steps": random_steps})
+        _, metrics, _ = train(name, learner=config, steps=1000, runs=2)
+        found[name] = np.array(metrics["angle_entropy_replay"]) / math.log(36)
+    assert (found["random"] < 0.78).all()
+    assert (found["smm"] > 0.86).all()
