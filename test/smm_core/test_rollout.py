@@ -1,0 +1,194 @@
+"""Environments played in step: what is stored is what happened, in the terms the learner takes."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Dict, Discrete
+
+from smm_core.acting import ActingPolicy
+from smm_core.config import ConfigError
+from smm_core.history import HistoryConfig, PolicyHistory
+from smm_core.rollout import Rollout, layout_of, make_env
+from smm_core.transitions import TransitionError
+
+
+class Counter(gymnasium.Env):
+    """Observes how many steps and episodes there were; `script` overrides what a step gives."""
+
+    metadata = {"render_modes": []}
+    observation_space = Box(-np.inf, np.inf, (3,))
+    action_space = Box(-1.0, 1.0, (2,))
+
+    def __init__(self, length=3, ends="truncated", reset_value=0.0, script=None):
+        self.length, self.ends, self.reset_value = length, ends, reset_value
+        self.script = script or {}
+        self.total, self.episodes, self.steps, self.actions, self.seeds = 0, 0, 0, [], []
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.seeds.append(seed)
+        self.steps, self.episodes = 0, self.episodes + 1
+        return self._obs(self.reset_value), {"reset": True}
+
+    def step(self, action):
+        self.actions.append(np.array(action))
+        self.steps, self.total = self.steps + 1, self.total + 1
+        value, reward, info = self.script.get(self.total, (0.0, float(self.steps), {}))
+        over = self.steps == self.length
+        ends = (over and self.ends == "terminated", over and self.ends == "truncated")
+        return self._obs(value), reward, *ends, info
+
+    def _obs(self, value):
+        return np.array([self.episodes, self.steps, value], np.float64)
+
+
+class Switch(Counter):
+    action_space = Discrete(2)
+
+
+class Unbounded(Counter):
+    action_space = Box(-np.inf, np.inf, (2,))
+
+
+class Nested(Counter):
+    observation_space = Dict({"a": Box(-1.0, 1.0, (2, 2)), "b": Discrete(3)})
+
+
+@pytest.fixture
+def registered():
+    """Return a function that registers an environment class and returns its id."""
+    names = []
+
+    def register(kind):
+        names.append(f"smm_core_test/{kind.__name__}-v0")
+        gymnasium.register(names[-1], entry_point=kind)
+        return names[-1]
+
+    yield register
+    for name in names:
+        del gymnasium.registry[name]
+
+
+def rollout_of(*envs, seeds=None):
+    seeds = seeds or range(len(envs))
+    acting = ActingPolicy(layout_of(envs[0], 2), (8,), PolicyHistory(HistoryConfig()), seeds)
+    return Rollout(envs, acting, seeds)
+
+
+@pytest.mark.parametrize("name", ["NoSuchEnv-v0", "no_such_module:Env-v0", "nowhere/Env-v0", ""])
+def test_an_unknown_environment_is_refused_by_name(name):
+    with pytest.raises(ConfigError, match=f"environment '{name}'"):
+        make_env(name)
+
+
+@pytest.mark.parametrize("kind", [Switch, Unbounded])
+def test_actions_that_are_no_bounded_box_are_refused(registered, kind):
+    with pytest.raises(ConfigError, match=rf"{kind.__name__}-v0 has actions.*bounded Box"):
+        make_env(registered(kind))
+
+
+def test_observations_of_any_shape_are_flattened(registered):
+    layout = layout_of(make_env(registered(Nested)), 4)
+    assert (layout.obs_size, layout.action_size, layout.num_skills) == (4 + 3, 2, 4)
+
+
+def test_actions_are_rescaled_to_the_environments_own_range():
+    env = make_env("Pendulum-v1")
+    assert (env.action_space.low, env.action_space.high) == (-1, 1)
+    env.reset(seed=0)
+    for action in (-1.0, 0.25, 1.0):
+        env.step(np.array([action], np.float32))
+        assert env.unwrapped.last_u == pytest.approx(2 * action)
+    env.close()
+
+
+def test_a_box_that_fits_is_left_alone(ring):
+    assert type(make_env(ring).action_space) is Box
+    assert layout_of(make_env(ring), 1).action_size == 1
+
+
+def test_steps_follow_one_another_and_episodes_begin_anew():
+    rollout = rollout_of(Counter(length=3))
+    steps = [rollout.step() for _ in range(7)]
+    starts = [step.obs[0, :2].tolist() for step in steps]
+    ends = [step.next_obs[0, :2].tolist() for step in steps]
+    assert starts == [[1, 0], [1, 1], [1, 2], [2, 0], [2, 1], [2, 2], [3, 0]]
+    assert ends == [[1, 1], [1, 2], [1, 3], [2, 1], [2, 2], [2, 3], [3, 1]]
+    assert [bool(step.truncated[0]) for step in steps] == [False, False, True] * 2 + [False]
+    assert not any(step.terminated[0] for step in steps)
+    assert [float(step.reward[0]) for step in steps] == [1, 2, 3, 1, 2, 3, 1]
+    assert rollout.envs[0].seeds == [0, None, None]
+
+
+def test_a_terminated_episode_begins_anew_too():
+    rollout = rollout_of(Counter(length=2, ends="terminated"))
+    steps = [rollout.step() for _ in range(3)]
+    assert [bool(step.terminated[0]) for step in steps] == [False, True, False]
+    assert not any(step.truncated[0] for step in steps)
+    assert steps[2].obs[0, :2].tolist() == [2, 0]
+
+
+def test_environments_end_on_their_own():
+    rollout = rollout_of(Counter(length=2), Counter(length=3))
+    steps = [rollout.step() for _ in range(6)]
+    assert [step.obs[:, 1].tolist() for step in steps[:4]] == [[0, 0], [1, 1], [0, 2], [1, 0]]
+    assert [env.episodes for env in rollout.envs] == [4, 3]
+    assert rollout.envs[1].seeds[0] == 1
+
+
+def test_the_skill_stays_for_an_episode():
+    rollout = rollout_of(Counter(length=5))
+    skills = np.array([rollout.step().skill[0] for _ in range(100)]).reshape(20, 5)
+    assert (skills == skills[:, :1]).all()
+    assert len(np.unique(skills)) == 2
+
+
+def test_what_was_applied_is_stored_and_what_was_asked_is_played():
+    applied = np.array([0.125, -0.5])
+    env = Counter(script={2: (0.0, 0.0, {"action_applied": applied})})
+    rollout = rollout_of(env)
+    first, second = rollout.step(), rollout.step()
+    np.testing.assert_array_equal(first.action[0], env.actions[0].astype(np.float32))
+    np.testing.assert_array_equal(second.action[0], applied.astype(np.float32))
+    assert (env.actions[1] != applied).all()
+
+
+def test_a_transition_is_not_written_over_by_the_next(make_transition):
+    rollout = rollout_of(Counter(length=9))
+    first = rollout.step()
+    before = {name: values.copy() for name, values in vars(first).items()}
+    rollout.step()
+    for name, values in before.items():
+        np.testing.assert_array_equal(getattr(first, name), values)
+
+
+@pytest.mark.parametrize(
+    ("script", "hint"),
+    [
+        ({2: (np.nan, 0.0, {})}, r"next_obs\[1, 2\] is nan"),
+        ({2: (1e300, 0.0, {})}, r"next_obs\[1, 2\] is inf"),
+        ({2: (0.0, np.inf, {})}, r"reward\[1\] is inf"),
+        ({2: (0.0, 0.0, {"action_applied": np.array([0, np.nan])})}, r"action\[1, 1\] is nan"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_a_number_that_is_not_finite_is_an_error_that_names_it(script, hint):
+    rollout = rollout_of(Counter(), Counter(script=script))
+    rollout.step()
+    with pytest.raises(TransitionError, match=hint):
+        rollout.step()
+
+
+def test_a_reset_that_is_not_finite_is_an_error():
+    with pytest.raises(TransitionError, match="reset returned.*nan"):
+        rollout_of(Counter(reset_value=np.nan))
+
+
+@pytest.mark.parametrize("run", [0, 1])
+def test_a_run_is_played_the_same_alone_and_beside_another(ring, run):
+    together = rollout_of(make_env(ring), make_env(ring), seeds=(5, 6))
+    alone = rollout_of(make_env(ring), seeds=(5 + run,))
+    for _ in range(50):
+        many, one = together.step(), alone.step()
+        for name, values in vars(one).items():
+            np.testing.assert_array_equal(getattr(many, name)[run], values[0])
