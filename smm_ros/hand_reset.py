@@ -58,7 +58,7 @@ class ResetServer:
         reason = self._hand.reset_refusal()
         if reason is None:
             return GoalResponse.ACCEPT
-        self._logger.warning(f"reset refused: {reason}")
+        self._logger.warning(f"reset refused: {reason}", throttle_duration_sec=5.0)
         return GoalResponse.REJECT
 
     async def _execute(self, goal: ServerGoalHandle) -> ResetHand.Result:
