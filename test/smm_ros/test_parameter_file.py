@@ -38,7 +38,7 @@ def test_settings_come_by_node_with_those_for_every_node(tmp_path):
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        ("/**/trianer: {ros__parameters: {}}", "'/\\*\\*/trianer'; did you mean '/\\*\\*/trainer'"),
+        ("/**/trianer: {ros__parameters: {}}", r"'/\*\*/trianer'; did you mean '/\*\*/trainer'"),
         ("/**/hand: {seed: 1}", "must hold ros__parameters"),
         ("[1, 2]", "expected sections"),
         ("/**/hand: {ros__parameters: 3}", "holds 3, expected settings"),
