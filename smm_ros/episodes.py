@@ -82,6 +82,8 @@ class Episodes:
         """First transition that may not be produced yet; None where nothing sets the pace."""
         self.required_version = 0
         """The newest policy that is known to be on its way; an episode waits for it."""
+        self.refused_version = 0
+        """The newest policy that came but is no good; nothing waits for it."""
         self.missed_samples = 0
         self.interrupted = 0
         self._clamp = SafetyClamp()
@@ -92,13 +94,19 @@ class Episodes:
         self._tally: _Tally | None = None
 
     def reset_done(self, stamp_ns: int) -> Output:
-        """Take note that the hand was reset; the state with this stamp begins an episode."""
+        """Take note that the hand was reset; the state with this stamp, or else the newest one
+        since then, begins an episode.
+        """
         self.phase, self._reset_stamp = Phase.AWAITING_RESET_STATE, stamp_ns
         return self._begin_episode()
 
     def see(self, stamp_ns: int, state: HandState) -> Output:
         """Take a measured state: it ends the step under way and asks for the next command."""
+        went_back = self._state is not None and stamp_ns < self._state[0]
         self._state = (stamp_ns, state)
+        if went_back and self.phase is not Phase.NEEDS_RESET:
+            # The clock of a hand goes back only where it was started anew.
+            return self.interrupt()
         if self.phase is Phase.AWAITING_RESET_STATE:
             return self._begin_episode()
         if self.phase is Phase.PAUSED and self._tally is not None:
@@ -127,7 +135,7 @@ class Episodes:
 
     def interrupt(self) -> Output:
         """Give up the episode: the step under way has no measured end, and is not told."""
-        self.phase = Phase.NEEDS_RESET
+        self.phase, self._state = Phase.NEEDS_RESET, None
         if self._tally is None:
             return Output()
         self.interrupted += 1
@@ -137,11 +145,15 @@ class Episodes:
         return self.allowed_sequence is None or self.sequences.sequence < self.allowed_sequence
 
     def _has_policy(self) -> bool:
+        """Tell whether all that is announced has come; without any good one it is waited for."""
         weights = self.acting.history.weights
-        return self.required_version <= (max(weights) if weights else 0)
+        if not weights:
+            return self.required_version == 0
+        return self.required_version <= max(*weights, self.refused_version)
 
     def _begin_episode(self) -> Output:
-        if self._state is None or self._state[0] != self._reset_stamp:
+        # After a pause the hand may have gone on holding its pose: any state since will do.
+        if self._state is None or self._state[0] < self._reset_stamp:
             return Output()
         if not self._may_play() or not self._has_policy():
             self.phase = Phase.PAUSED
@@ -204,7 +216,9 @@ class Episodes:
     def _end_episode(self, interrupted: bool) -> EpisodeRecord:
         tally = self._tally
         assert tally is not None
-        self.phase, self._tally, self._step = Phase.NEEDS_RESET, None, None
+        # A state from before the reset must not begin the next episode.
+        self.phase, self._state = Phase.NEEDS_RESET, None
+        self._tally, self._step = None, None
         return EpisodeRecord(
             hand=self.hand,
             episode=self._episode,

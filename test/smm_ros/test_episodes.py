@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from smm_core.acting import ActingPolicy
-from smm_core.history import HistoryConfig, PolicyHistory
+from smm_core.generators import Generators
+from smm_core.history import HistoryConfig, PolicyHistory, Snapshot
+from smm_core.networks import Actor
 from smm_core.transitions import Layout
 from smm_ros.dclaw import task
 from smm_ros.dclaw.hand import HandState
@@ -100,6 +102,51 @@ def test_an_episode_waits_for_the_policy_that_is_on_its_way(episodes):
     assert episodes.reset_done(0).command is None
     assert episodes.phase is Phase.PAUSED
     assert episodes.allow(10, policy_version=0).command is not None
+
+
+def test_nothing_is_played_before_a_policy_that_was_announced_has_come_or_was_refused(episodes):
+    episodes.allow(10, policy_version=2)
+    episodes.see(0, state(0))
+    assert episodes.reset_done(0).command is None
+    weights = Actor(Generators([1]), 12, 9, (8,)).state_dict()
+    snapshot = Snapshot(1, episodes.acting.layout, weights)
+    episodes.acting.history.keep(snapshot, {1: 1.0})
+    assert episodes.allow(10, 2).command is None
+    episodes.refused_version = 2
+    assert episodes.allow(10, 2).command is not None
+    assert episodes.acting.version[0] == 1
+
+
+def test_without_any_good_policy_a_refused_one_is_still_waited_for(episodes):
+    episodes.refused_version = 1
+    episodes.allow(10, policy_version=1)
+    episodes.see(0, state(0))
+    assert episodes.reset_done(0).command is None
+
+
+def test_an_episode_begins_at_the_newest_state_when_the_hand_held_through_a_pause(episodes):
+    begin(episodes, allowed=0)
+    assert episodes.phase is Phase.PAUSED
+    play(episodes, 1, 3)
+    assert episodes.allow(10, 0).command.stamp_ns == 3 * PERIOD_NS
+    assert episodes.see(4 * PERIOD_NS, state(4)).transition.step == 0
+
+
+@pytest.mark.parametrize("allowed", [None, 0, 1])
+def test_a_hand_whose_clock_went_back_is_reset(episodes, allowed):
+    begin(episodes, number=100, allowed=allowed)
+    episodes.see(101 * PERIOD_NS, state(101))
+    output = episodes.see(0, state(0))
+    assert (output.transition, output.command) == (None, None)
+    assert episodes.phase is Phase.NEEDS_RESET
+
+
+def test_a_state_from_before_the_reset_begins_no_episode(episodes):
+    begin(episodes, number=100)
+    play(episodes, 101, 100 + LENGTH)
+    # The hand was started anew: its clock is behind.
+    assert episodes.reset_done(PERIOD_NS).command is None
+    assert episodes.see(PERIOD_NS, state(1)).command.stamp_ns == PERIOD_NS
 
 
 def test_a_missing_sample_is_counted_and_makes_no_transition(episodes):
