@@ -7,7 +7,15 @@ from smm_ros.conversions import status_to_msg
 from smm_ros.interfaces import TRAINING_STATUS, TRAINING_STATUS_QOS
 from smm_ros.msg import TrainingStatus
 from smm_ros.records import HandProgress, StatusRecord
-from smm_ros.watch import LINE_PERIOD, LineView, LiveView, StatusListener, summary, table
+from smm_ros.watch import (
+    LINE_PERIOD,
+    LineView,
+    LiveView,
+    StatusListener,
+    main,
+    summary,
+    table,
+)
 
 STATUS = StatusRecord(
     stamp_ns=0, steps=120, updates=100, total_steps=1000, steps_per_second=99.5,
@@ -62,3 +70,11 @@ def test_listener_hears_the_status_of_its_namespace(ros):
     publisher.publish(status_to_msg(STATUS))
     assert ros.wait_for(listener.poll) == STATUS
     listener.close()
+
+
+def test_watching_ends_when_the_trainer_is_done(ros, capsys):
+    publisher = ros.node.create_publisher(TrainingStatus, TRAINING_STATUS, TRAINING_STATUS_QOS)
+    done = dataclasses.replace(STATUS, done=True)
+    publisher.publish(status_to_msg(done))
+    assert main(["--plain"]) == 0
+    assert capsys.readouterr().out.splitlines() == [summary(done)]
