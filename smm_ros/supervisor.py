@@ -25,6 +25,8 @@ _LAST_SHARE = 0.9
 
 _BEAT = 0.05
 
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -64,14 +66,11 @@ class Supervisor:
         """Run the graph to its end; call it in the main thread.
 
         It ends when a node ends, well only if that node says so by status 0 and may, or when this
-        process gets SIGINT or SIGTERM; a second of those kills.
+        process gets SIGINT, SIGTERM or SIGHUP; a second of those kills.
         """
         user = os.environ if environment is None else environment
         variables = {**user, **missing_variables(user)}
-        previous = {
-            number: signal.signal(number, self._on_signal)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        previous = {number: signal.signal(number, self._on_signal) for number in _STOP_SIGNALS}
         try:
             self._graph.write_parameter_files()
             for node in self._graph.nodes:
