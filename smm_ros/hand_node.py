@@ -236,7 +236,7 @@ class HandNode(LifecycleNode):
     def _fail(self, error: HandError) -> None:
         """After a fault the hand stays limp until someone clears the stop."""
         self._fault = str(error)
-        self.get_logger().error(f"stopped by a fault: {error}")
+        self.get_logger().error(f"stopped by a fault: {error}", throttle_duration_sec=5.0)
         self._stop()
 
     # Stop.

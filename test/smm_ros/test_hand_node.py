@@ -244,10 +244,14 @@ def test_lifecycle_switches_the_hand_on_and_off(ros, start_node):
     hand.command()
     hand.report("refused: not active", "1")
     assert not ros.send_goal(ResetHand, RESET_HAND, reset_goal(0.0)).accepted
+    assert ros.call(Trigger, STOP).success
     assert change(Transition.TRANSITION_CLEANUP)
     assert state() == "unconfigured"
     assert change(Transition.TRANSITION_CONFIGURE)
     assert change(Transition.TRANSITION_ACTIVATE)
+    # The stop outlasts it all.
+    assert not ros.send_goal(ResetHand, RESET_HAND, reset_goal(0.0)).accepted
+    assert ros.call(Trigger, CLEAR_STOP).success
     assert hand.reset().success
     assert process.running
 

@@ -1,0 +1,107 @@
+"""The hand node in the test's own process, with a hand that fails on purpose."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+from std_srvs.srv import Trigger
+
+from smm_ros import hand_node
+from smm_ros.dclaw.hand import HandError, HandState
+from smm_ros.dclaw.safety_clamp import SafetyClamp
+from smm_ros.hand_node import HandNode
+from smm_ros.interfaces import CLEAR_STOP, DIAGNOSTICS
+
+
+class FailingHand:
+    """Keeps a record of what it is told, and fails where it is asked to."""
+
+    def __init__(self) -> None:
+        self.clamp = SafetyClamp()
+        self.calls: list[str] = []
+        self.fails_at = ""
+        self._time = 0.0
+
+    def _note(self, call: str) -> None:
+        self.calls.append(call)
+        if call == self.fails_at:
+            raise HandError(f"no answer to {call}")
+
+    def connect(self) -> None:
+        self._note("connect")
+
+    def close(self) -> None:
+        self._note("close")
+
+    def enable(self) -> None:
+        self._note("enable")
+
+    def disable(self) -> None:
+        self._note("disable")
+
+    def advance(self, period_s: float) -> None:
+        self._note("advance")
+        self._time += period_s
+
+    def read(self) -> HandState:
+        zeros = np.zeros(9)
+        return HandState(self._time, zeros, zeros, zeros, 0.0, 0.0, 0.0)
+
+
+@pytest.fixture
+def hand(monkeypatch: pytest.MonkeyPatch) -> FailingHand:
+    hand = FailingHand()
+    monkeypatch.setattr(hand_node, "make_hand", lambda config: hand)
+    return hand
+
+
+@pytest.fixture
+def executor(ros_environment: int) -> Iterator[SingleThreadedExecutor]:
+    """Return an executor for the node; rclpy's default context lives as long as it does."""
+    rclpy.init(
+        args=["--ros-args", "-r", "__ns:=/dclaw"],
+        signal_handler_options=SignalHandlerOptions.NO,
+    )
+    executor = SingleThreadedExecutor()
+    yield executor
+    executor.shutdown()
+    rclpy.try_shutdown()
+
+
+def test_fault_switches_torque_off_and_latches_until_it_is_cleared(ros, executor, hand):
+    node = HandNode()
+    executor.add_node(node)
+    reports = ros.collect(DiagnosticArray, DIAGNOSTICS)
+
+    def shows(text: str) -> bool:
+        executor.spin_once(timeout_sec=0.01)
+        return bool(reports) and text in reports[-1].status[0].message
+
+    hand.fails_at = "advance"
+    ros.wait_for(lambda: shows("no answer to advance"))
+    assert "enable" not in hand.calls[hand.calls.index("disable") :]
+    hand.fails_at = ""
+    client = ros.node.create_client(Trigger, CLEAR_STOP)
+    ros.wait_for(lambda: executor.spin_once(timeout_sec=0.01) or client.service_is_ready())
+    answer = client.call_async(Trigger.Request())
+    ros.wait_for(lambda: executor.spin_once(timeout_sec=0.01) or answer.done())
+    assert answer.result().success
+    assert "enable" in hand.calls[hand.calls.index("disable") :]
+    ros.wait_for(lambda: shows("holding"))
+
+
+def test_hand_that_can_not_be_connected_ends_the_node_with_the_reason(executor, hand):
+    hand.fails_at = "connect"
+    with pytest.raises(Exception, match="could not be started: no answer to connect"):
+        HandNode()
+    assert "enable" not in hand.calls
+
+
+def test_closing_switches_torque_off_before_letting_go(executor, hand):
+    node = HandNode()
+    node.close()
+    assert hand.calls[-2:] == ["disable", "close"]
