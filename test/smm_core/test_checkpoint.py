@@ -155,6 +155,23 @@ def test_a_crash_while_saving_leaves_a_whole_checkpoint(
     assert len(list(tmp_path.iterdir())) <= 2
 
 
+def test_a_checkpoint_is_on_disk_before_it_has_its_name(make, tmp_path, monkeypatch):
+    events = []
+
+    def sync(descriptor):
+        events.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+
+    def replace(self, target):
+        events.append(f"{self.name} is {target.name}")
+        os.rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", replace)
+    path = checkpoint.save(tmp_path, make(4))
+    partial = events[0]
+    assert events == [partial, f"{partial} is {path.name}", tmp_path.name]
+
+
 def test_saving_twice_at_one_step_keeps_the_second(make, tmp_path):
     learner = make(4)
     checkpoint.save(tmp_path, learner, {"number": 1})

@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -88,6 +89,17 @@ def test_several_skills_have_all_four_terms(make, play):
     torch.testing.assert_close(metrics["reward_total"], terms)
 
 
+@pytest.mark.parametrize("part", ["density", "discriminator", "sac.actor", "sac.critic"])
+def test_an_update_teaches_every_model(make, play, part):
+    learner = make(SKILLED)
+    play(learner, 4)
+    model = attrgetter(part)(learner)
+    before = [p.detach().clone() for p in model.parameters()]
+    learner.update()
+    pairs = zip(before, model.parameters(), strict=True)
+    assert all(not torch.equal(old, new) for old, new in pairs)
+
+
 def test_the_entropies_do_not_depend_on_the_weights_of_the_reward(make, play):
     found = []
     for weights in ({}, {"state_entropy": 250.0, "skill_entropy": 5.0}):
@@ -101,9 +113,10 @@ def test_the_entropies_do_not_depend_on_the_weights_of_the_reward(make, play):
 def test_the_reward_is_of_the_state_reached(make, make_transition):
     """Two learners whose transitions differ only in where they start pay the same."""
     found = []
-    for start in (0.0, 5.0):
-        learner = make(random_steps=1, batch_size=4)
-        learner.observe(make_transition(LAYOUT, obs=np.full((1, 3), start, np.float32)))
+    for cosine in (1.0, -1.0):
+        learner = make(random_steps=1, batch_size=4, state={"circular": [0, 1]})
+        start = np.array([[cosine, 0.0, 0.0]], np.float32)
+        learner.observe(make_transition(LAYOUT, obs=start))
         found.append(learner.update())
     assert torch.equal(found[0]["reward_total"], found[1]["reward_total"])
     assert not torch.equal(found[0]["actor_loss"], found[1]["actor_loss"])

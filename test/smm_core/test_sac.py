@@ -65,6 +65,18 @@ def test_the_critics_learn_the_soft_value_and_nothing_beyond_the_end(terminated)
     torch.testing.assert_close(loss, errors.square().mean(-1).sum(1))
 
 
+def test_the_actor_trusts_the_smaller_critic_and_is_paid_for_being_random():
+    agent, generators = sac(initial_temperature=0.3)
+    freeze(agent.critic_optimizer)
+    rows, stream = batch(), copy.deepcopy(generators)
+    stream.normal(32, 2)  # what the critics' target draws
+    with torch.no_grad():
+        action, log_prob = agent.actor.sample(rows.obs, stream.normal(32, 2))
+        expected = 0.3 * log_prob - agent.critic(rows.obs, action).min(1).values
+    loss = update(agent, generators, rows)["actor_loss"]
+    torch.testing.assert_close(loss, expected.mean(-1))
+
+
 def test_a_critic_step_leaves_the_actor_alone():
     agent, generators = sac()
     freeze(agent.actor_optimizer)
@@ -83,16 +95,29 @@ def test_an_actor_step_leaves_the_critics_alone():
     assert not same(actor, agent.actor)
 
 
-def test_the_actors_loss_gives_the_critics_no_gradient():
-    free, generators = sac()
-    held, streams = sac()
-    freeze(held.actor_optimizer)
+def test_the_critics_gradient_is_that_of_their_own_loss_and_does_not_pile_up():
+    agent, generators = sac(tau=0.0)
+    freeze(agent.actor_optimizer)
+    freeze(agent.critic_optimizer)
+    rows, reward = batch(terminated=1.0), torch.ones(1, 32)
+    errors = agent.critic(rows.obs, rows.action) - 1.0
+    expected = torch.autograd.grad(errors.square().mean(-1).sum(), agent.critic.parameters())
+    for _ in range(3):
+        update(agent, generators, rows, reward)
+        for parameter, gradient in zip(agent.critic.parameters(), expected, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient)
+
+
+def test_the_actors_gradient_does_not_pile_up():
+    agent, generators = sac(tau=0.0, temperature_learning_rate=0.0)
+    freeze(agent.actor_optimizer)
+    freeze(agent.critic_optimizer)
+    gradients = []
     for _ in range(2):
-        update(free, generators, batch())
-        update(held, streams, batch())
-        freeze(free.actor_optimizer)  # the second critic loss would see the first actor step
-        held.actor.load_state_dict(free.actor.state_dict())
-    assert same(weights(held.critic), free.critic)
+        update(agent, copy.deepcopy(generators), batch())
+        gradients.append([p.grad.clone() for p in agent.actor.parameters()])
+    for first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second)
 
 
 def test_the_target_moves_by_tau_and_by_nothing_else():
