@@ -46,6 +46,12 @@ class SequenceFile:
         self._write()
         return number
 
+    def skip_to(self, sequence: int) -> None:
+        """Go on from a number that is higher than the next one; those below are used up."""
+        if sequence > self.sequence:
+            self.sequence = sequence
+            self._write()
+
     def close(self) -> None:
         """Close the file."""
         if self._descriptor is not None:

@@ -17,6 +17,14 @@ def test_numbers_go_on_where_they_were_left(tmp_path):
     assert (again.take_sequence(), again.take_episode()) == (3, 1)
 
 
+def test_numbers_are_skipped_forwards_only_and_for_good(tmp_path):
+    numbers = SequenceFile(tmp_path / "hand.sequence")
+    numbers.skip_to(7)
+    numbers.skip_to(3)
+    numbers.close()
+    assert SequenceFile(tmp_path / "hand.sequence").take_sequence() == 7
+
+
 def test_without_a_path_numbers_begin_at_zero():
     assert SequenceFile(None).take_sequence() == 0
 
