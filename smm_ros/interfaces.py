@@ -37,6 +37,14 @@ def _profile(
     )
 
 
+def policy_qos(capacity: int) -> QoSProfile:
+    """Return the quality of the policies where so many are kept in the history.
+
+    A server that starts late gets all of them at once, and none may push out another.
+    """
+    return _profile(max(20, 2 * capacity), durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
 # In lock step every state is answered, so none may be dropped; ten ride out a slow reader.
 JOINT_STATES_QOS = _profile(10)
 
@@ -48,9 +56,7 @@ JOINT_COMMAND_QOS = _profile(10)
 TRANSITIONS_QOS = _profile(5000)
 
 EPISODES_QOS = _profile(100)
-
-# A server that starts or restarts late still gets the newest policy.
-POLICY_QOS = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+POLICY_QOS = policy_qos(capacity=1)
 
 # The newest allowance counts; one that starts late may go on at once.
 TRAINING_STATUS_QOS = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
