@@ -94,9 +94,7 @@ class Episodes:
         self._tally: _Tally | None = None
 
     def reset_done(self, stamp_ns: int) -> Output:
-        """Take note that the hand was reset; the state with this stamp, or else the newest one
-        since then, begins an episode.
-        """
+        """Note that the hand was reset; the newest state since this stamp begins an episode."""
         self.phase, self._reset_stamp = Phase.AWAITING_RESET_STATE, stamp_ns
         return self._begin_episode()
 

@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rclpy.action import ActionClient
-from rclpy.action.client import ClientGoalHandle
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
-from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -24,14 +21,11 @@ from smm_core.config import Config, option
 from smm_core.history import HistoryConfig, PolicyHistory, Snapshot, SnapshotError
 from smm_core.transitions import Layout
 from smm_ros import interfaces as names
-from smm_ros.action import ResetHand
 from smm_ros.conversions import (
     ConversionError,
     episode_to_msg,
     hand_state_from_msg,
     policy_from_msg,
-    reset_goal,
-    reset_outcome_from_msg,
     stamp_ns,
     status_from_msg,
     target_to_msg,
@@ -41,14 +35,19 @@ from smm_ros.dclaw.spec import EPISODE_STEPS, NUM_JOINTS
 from smm_ros.dclaw.task import OBS_NAMES
 from smm_ros.diagnostics import Diagnostics
 from smm_ros.episodes import Episodes, Output, Phase
+from smm_ros.loss_watch import LossWatch
 from smm_ros.msg import EpisodeSummary, PolicySnapshot, TrainingStatus, Transition
 from smm_ros.node_main import run
 from smm_ros.parameters import declare
+from smm_ros.records import HandProgress, PolicyRecord
 from smm_ros.reports import Level
+from smm_ros.reset_client import ResetClient
 from smm_ros.sequence_file import SequenceError, SequenceFile
 
 BEAT = 0.5
 """Time between two looks at what is overdue, s of wall time."""
+START_TIME = 10.0
+"""Time in which the other nodes may start before their absence is worth a warning, s."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,11 @@ class PolicyServerConfig(Config):
     reset_timeout: float = option(
         60.0, "Time after which a reset is given up and asked for again, s.", low=0.1
     )
+    loss_timeout: float = option(
+        5.0,
+        "Time after which transitions that the trainer has not taken count as lost, s.",
+        low=0.1,
+    )
 
 
 class PolicyServerNode(Node):
@@ -87,27 +91,30 @@ class PolicyServerNode(Node):
         super().__init__(names.POLICY_SERVER_NODE)
         self._config = declare(self, PolicyServerConfig())
         torch.set_num_threads(1)  # one observation at a time: more threads only wake up
-        hand = self.get_namespace()
+        self._hand = self.get_namespace().strip("/")
         layout = Layout(len(OBS_NAMES), NUM_JOINTS, self._config.num_skills)
         history = PolicyHistory(self._config.history)
         # Apart from the trainer's stream of the same seed.
         seeds = [self._config.seed + 1_000_003]
         self._acting = ActingPolicy(layout, self._config.hidden, history, seeds)
-        self._sequences = SequenceFile(self._sequence_path(hand))
-        length = self._config.episode_steps
-        self._episodes = Episodes(hand, self._acting, self._sequences, length)
-        self._last_event = time.monotonic()
-        self._reset_number = 0
-        self._is_resetting = False
+        self._sequences = SequenceFile(self._sequence_path())
+        self._episodes = Episodes(
+            self._hand, self._acting, self._sequences, self._config.episode_steps
+        )
+        if self._config.wait_for_trainer:
+            self._episodes.allow(0, 0)
+        self._losses = LossWatch(self._config.loss_timeout)
+        self._played = time.monotonic()
+        self._patience = max(START_TIME, self._config.state_timeout)
         self._refused = 0
-        self._trouble = ""
+        self._refusal = self._trouble = ""
         self._valve_angle = 0.0
         self._make_interfaces()
 
-    def _sequence_path(self, hand: str) -> Path | None:
+    def _sequence_path(self) -> Path | None:
         if not self._config.run_dir:
             return None
-        return Path(self._config.run_dir) / f"{hand.strip('/').replace('/', '.')}.sequence"
+        return Path(self._config.run_dir) / f"{self._hand.replace('/', '.')}.sequence"
 
     def _make_interfaces(self) -> None:
         config = self._config
@@ -118,135 +125,175 @@ class PolicyServerNode(Node):
             Transition, names.TRANSITIONS, names.TRANSITIONS_QOS
         )
         self._summaries = self.create_publisher(EpisodeSummary, names.EPISODES, names.EPISODES_QOS)
+        self._resets = ResetClient(
+            self, self._on_reset_done, config.state_timeout, config.reset_timeout
+        )
         self.create_subscription(
             JointState, names.JOINT_STATES, self._on_state, names.JOINT_STATES_QOS
         )
-        self.create_subscription(
-            PolicySnapshot, config.policy_topic, self._on_policy, names.POLICY_QOS
-        )
+        policy_qos = names.policy_qos(config.history.capacity)
+        self.create_subscription(PolicySnapshot, config.policy_topic, self._on_policy, policy_qos)
         self.create_subscription(
             TrainingStatus, config.status_topic, self._on_status, names.TRAINING_STATUS_QOS
         )
-        self._resets: Any = ActionClient(self, ResetHand, names.RESET_HAND)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(BEAT, self._on_beat, clock=steady)
         self._diagnostics = Diagnostics(self, self._report)
 
     def close(self) -> None:
-        """Tell of the episode that ends here."""
-        self._send(self._episodes.interrupt())
+        """Tell of the episode that ends here; the hand is left where it is."""
+        self._publish(self._episodes.interrupt())
         self._sequences.close()
 
     # What arrives.
 
     def _on_state(self, message: JointState) -> None:
+        self._resets.heard()
         try:
             state = hand_state_from_msg(message)
         except ConversionError as error:
-            self._trouble = str(error)
+            self._note(str(error))
             return
         self._valve_angle = state.valve_angle_wrapped
         self._send(self._episodes.see(stamp_ns(message), state))
 
     def _on_policy(self, message: PolicySnapshot) -> None:
         record = policy_from_msg(message)
-        layout = Layout(record.observation_size, record.action_size, record.num_skills)
         try:
-            snapshot = Snapshot.from_bytes(record.version, layout, record.weights, record.sha256)
-            self._acting.check(snapshot)
+            snapshot = self._checked(record)
         except SnapshotError as error:
             self._refused += 1
-            self._trouble = str(error)
-            self.get_logger().error(f"policy refused: {error}")
-            return
-        self._acting.skill_prior = torch.tensor(record.skill_prior)
-        weights = dict(zip(record.history_versions, record.history_weights, strict=True))
-        self._acting.history.keep(snapshot, weights)
+            self._refusal = f"policy refused: {error}"
+            self._episodes.refused_version = record.version
+            self.get_logger().error(self._refusal)
+        else:
+            self._refusal = ""
+            self._acting.skill_prior = torch.tensor(record.skill_prior)
+            weights = dict(zip(record.history_versions, record.history_weights, strict=True))
+            self._acting.history.keep(snapshot, weights)
         self._allow()
+
+    def _checked(self, record: PolicyRecord) -> Snapshot:
+        layout = Layout(record.observation_size, record.action_size, record.num_skills)
+        snapshot = Snapshot.from_bytes(record.version, layout, record.weights, record.sha256)
+        self._acting.check(snapshot)
+        if len(record.history_versions) != len(record.history_weights):
+            raise SnapshotError(
+                f"policy {record.version} comes with {len(record.history_weights)} weights for "
+                f"{len(record.history_versions)} kept policies"
+            )
+        if len(record.skill_prior) != record.num_skills:
+            raise SnapshotError(
+                f"policy {record.version} comes with a prior of {len(record.skill_prior)} "
+                f"entries for {record.num_skills} skills"
+            )
+        if not all(bool(tensor.isfinite().all()) for tensor in snapshot.weights.values()):
+            raise SnapshotError(f"policy {record.version} has weights that are not finite")
+        return snapshot
 
     def _on_status(self, message: TrainingStatus) -> None:
         if not self._config.wait_for_trainer:
             return
-        status = status_from_msg(message)
-        progress = status.progress_of(self.get_namespace())
-        allowed = progress.allowed_sequence if progress else 0
-        self._send(self._episodes.allow(allowed, status.policy_version))
+        try:
+            status = status_from_msg(message)
+        except ConversionError as error:
+            self._note(str(error))
+            return
+        progress = status.progress_of(self._hand)
+        if progress is not None:
+            self._send(self._episodes.allow(self._allowed(progress), status.policy_version))
+        elif status.hands:
+            known = ", ".join(progress.hand for progress in status.hands)
+            self._note(f"the trainer learns from {known}, not from {self._hand}")
+
+    def _allowed(self, progress: HandProgress) -> int:
+        """Return the first transition that may not be played yet; see LossWatch."""
+        mine, received = self._sequences.sequence, progress.received_sequence
+        if received > mine:
+            # Numbers that were not kept, or not those of this run: none is to be used twice.
+            self.get_logger().warning(f"going on from transition {received}, not {mine}")
+            self._sequences.skip_to(received)
+        waits = self._episodes.phase is Phase.PAUSED
+        if not self._losses.is_lost(received, progress.allowed_sequence, mine, waits):
+            return progress.allowed_sequence
+        self.get_logger().warning(
+            f"the trainer has not taken transitions {received} to {mine - 1}; "
+            "playing another, by which it can tell"
+        )
+        return mine + 1
 
     def _allow(self) -> None:
         """Go on where a policy was waited for."""
         episodes = self._episodes
         self._send(episodes.allow(episodes.allowed_sequence, episodes.required_version))
 
+    def _on_reset_done(self, stamp: int) -> None:
+        self._send(self._episodes.reset_done(stamp))
+
+    # What is sent.
+
     def _send(self, output: Output) -> None:
+        self._publish(output)
+        if output.command is not None or output.transition is not None:
+            self._play()
+        if self._episodes.phase is Phase.NEEDS_RESET:
+            angle = self._valve_angle if self._config.valve_reset == "keep" else 0.0
+            self._resets.ask(angle)
+
+    def _play(self) -> None:
+        self._played, self._patience = time.monotonic(), self._config.state_timeout
+        if self._trouble:
+            self.get_logger().info(f"plays again, transition {self._sequences.sequence} is next")
+        self._trouble = ""
+
+    def _publish(self, output: Output) -> None:
         if output.command is not None:
             self._commands.publish(target_to_msg(output.command))
         if output.transition is not None:
             self._transitions.publish(transition_to_msg(output.transition))
         if output.episode is not None:
             self._summaries.publish(episode_to_msg(output.episode))
-        if output.command is not None or output.transition is not None:
-            self._last_event = time.monotonic()
-        if self._episodes.phase is Phase.NEEDS_RESET:
-            self._reset()
-
-    # Resets.
-
-    def _reset(self) -> None:
-        if self._is_resetting or not self._resets.server_is_ready():
-            return
-        self._is_resetting = True
-        self._reset_number += 1
-        self._last_event = time.monotonic()
-        angle = self._valve_angle if self._config.valve_reset == "keep" else 0.0
-        number = self._reset_number
-        sent = self._resets.send_goal_async(reset_goal(angle))
-        sent.add_done_callback(lambda future: self._on_reset_answer(number, future))
-
-    def _on_reset_answer(self, number: int, future: Future[ClientGoalHandle]) -> None:
-        goal = future.result()
-        if number != self._reset_number or goal is None:
-            return
-        if not goal.accepted:
-            self._reset_failed("the hand refused to reset; is it active, and not stopped?")
-            return
-        result = goal.get_result_async()
-        result.add_done_callback(lambda future: self._on_reset_result(number, future))
-
-    def _on_reset_result(self, number: int, future: Future[Any]) -> None:
-        response = future.result()
-        if number != self._reset_number or response is None:
-            return
-        outcome = reset_outcome_from_msg(response.result)
-        if not outcome.success:
-            self._reset_failed(f"the reset failed: {outcome.message}")
-            return
-        self._is_resetting, self._trouble = False, ""
-        self._last_event = time.monotonic()
-        self._send(self._episodes.reset_done(outcome.stamp_ns))
-
-    def _reset_failed(self, reason: str) -> None:
-        """Note why; the next beat asks again."""
-        self._is_resetting, self._trouble = False, reason
 
     def _on_beat(self) -> None:
-        """Give up what is overdue: the hand may have died, been stopped, or been restarted."""
-        phase, silent = self._episodes.phase, time.monotonic() - self._last_event
-        waits = phase in (Phase.PLAYING, Phase.AWAITING_RESET_STATE)
-        if waits and silent > self._config.state_timeout:
-            self._trouble = f"no state of the hand for {silent:.1f} s"
-            self._send(self._episodes.interrupt())
-        elif phase is Phase.NEEDS_RESET:
-            gone = not self._resets.server_is_ready()
-            if gone or silent > self._config.reset_timeout:
-                self._is_resetting = False
-            self._reset()
-        if not self._config.wait_for_trainer and phase is Phase.PAUSED:
-            self._send(self._episodes.allow(None, 0))
+        """Look at what is overdue: the hand may have died, been stopped, or been restarted."""
+        episodes, silent = self._episodes, time.monotonic() - self._played
+        if silent > self._patience:
+            self._note(self._obstacle())
+        waits_for_state = episodes.phase in (Phase.PLAYING, Phase.AWAITING_RESET_STATE)
+        if waits_for_state and silent > self._config.state_timeout:
+            self._send(episodes.interrupt())
+        elif episodes.phase is Phase.NEEDS_RESET:
+            self._send(Output())
+        if not self._config.wait_for_trainer and episodes.phase is Phase.PAUSED:
+            self._send(episodes.allow(None, 0))
+
+    # What is said.
+
+    def _obstacle(self) -> str:
+        """Say what keeps it from playing; nothing while the hand is being reset."""
+        episodes = self._episodes
+        if episodes.phase is Phase.NEEDS_RESET:
+            return self._resets.trouble
+        if episodes.phase is not Phase.PAUSED:
+            return "the hand shows no state; is it running?"
+        if self._sequences.sequence >= (episodes.allowed_sequence or 0):
+            return (
+                f"waits for the trainer, which allows transitions below "
+                f"{episodes.allowed_sequence}; is it running?"
+            )
+        return self._refusal or f"waits for policy {episodes.required_version} of the trainer"
+
+    def _note(self, trouble: str) -> None:
+        """Keep what is wrong for the diagnostics, and log it once."""
+        if trouble and trouble != self._trouble:
+            self.get_logger().warning(trouble)
+        self._trouble = trouble
 
     def _report(self) -> tuple[Level, str, Mapping[str, Any]]:
         episodes = self._episodes
         values = {
             "phase": f"waits for {episodes.phase.value}",
+            "silent (s)": round(time.monotonic() - self._played, 1),
             "transitions": self._sequences.sequence,
             "episodes": self._sequences.episode,
             "policy version": int(self._acting.version[0]),
@@ -255,18 +302,16 @@ class PolicyServerNode(Node):
             "missed samples": episodes.missed_samples,
             "interrupted episodes": episodes.interrupted,
         }
-        silent = time.monotonic() - self._last_event
-        if episodes.phase is not Phase.PLAYING and silent > self._config.state_timeout:
-            reason = self._trouble or f"waits for {episodes.phase.value} since {silent:.0f} s"
-            return Level.WARN, reason, values
-        if self._refused:
-            return Level.WARN, self._trouble, values
-        return Level.OK, "playing", values
+        faults = [fault for fault in dict.fromkeys((self._trouble, self._refusal)) if fault]
+        if faults:
+            return Level.WARN, "; ".join(faults), values
+        is_playing = episodes.phase is Phase.PLAYING
+        return Level.OK, "playing" if is_playing else f"waits for {episodes.phase.value}", values
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the policy server until a signal; return the exit status."""
-    return run(PolicyServerNode, args, expected=(SequenceError,))
+    return run(PolicyServerNode, args, expected=(SequenceError, OSError))
 
 
 if __name__ == "__main__":
