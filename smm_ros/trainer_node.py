@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock
@@ -23,16 +25,17 @@ from smm_ros.dclaw.task import OBS_NAMES
 from smm_ros.diagnostics import Diagnostics
 from smm_ros.interfaces import (
     POLICY,
-    POLICY_QOS,
+    RECORDER_NODE,
     TRAINER_NODE,
     TRAINING_STATUS,
     TRAINING_STATUS_QOS,
     TRANSITIONS,
     TRANSITIONS_QOS,
+    policy_qos,
 )
-from smm_ros.learning_thread import LearningThread, TrainerConfig
+from smm_ros.learning_thread import LearningThread, Progress, TrainerConfig
 from smm_ros.msg import PolicySnapshot, TrainingStatus, Transition
-from smm_ros.node_main import NodeDone, run
+from smm_ros.node_main import NodeDone, NodeError, run
 from smm_ros.parameters import declare
 from smm_ros.records import PolicyRecord, StatusRecord
 from smm_ros.reports import Level
@@ -41,6 +44,8 @@ STATUS_PERIOD = 0.1
 """Time between two training status messages at least, s of wall time."""
 RATE_WINDOW = 50
 """Status messages over which rates are taken."""
+SILENCE = 3.0
+"""Time without transitions after which a hand is missed, s; ten times that at the start."""
 
 
 class TrainerNode(Node):
@@ -50,6 +55,10 @@ class TrainerNode(Node):
         """Declare parameters and interfaces and start learning."""
         super().__init__(TRAINER_NODE)
         self._config = declare(self, TrainerConfig())
+        self._policy_lock = threading.Lock()
+        now = time.monotonic()
+        self._missed_at = dict.fromkeys(self._config.hand_names, now + 10 * SILENCE)
+        self._problems = ""
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=RATE_WINDOW)
         layout = Layout(len(OBS_NAMES), NUM_JOINTS, self._config.learner.num_skills)
         self._thread = LearningThread(
@@ -58,15 +67,16 @@ class TrainerNode(Node):
         self._policies = self.create_publisher(
             PolicySnapshot,
             POLICY,
-            POLICY_QOS,
+            policy_qos(self._config.learner.history.capacity),
             event_callbacks=PublisherEventCallbacks(matched=self._on_policy_matched),
         )
         self._statuses = self.create_publisher(
             TrainingStatus, TRAINING_STATUS, TRAINING_STATUS_QOS
         )
-        for hand in self._config.hands:
-            topic = f"{hand}/{TRANSITIONS}"
-            self.create_subscription(Transition, topic, self._on_transition, TRANSITIONS_QOS)
+        for hand in self._config.hand_names:
+            topic = f"/{hand}/{TRANSITIONS}"
+            on_transition = partial(self._on_transition, hand)
+            self.create_subscription(Transition, topic, on_transition, TRANSITIONS_QOS)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(STATUS_PERIOD, self._on_beat, clock=steady)
         self._diagnostics = Diagnostics(self, self._report)
@@ -75,43 +85,60 @@ class TrainerNode(Node):
     def close(self) -> None:
         """Stop learning and save, on every way out of the process."""
         self._thread.stop()
-        self.get_logger().info(f"checkpoint: {self._thread.progress.checkpoint or 'none'}")
+        progress = self._thread.progress
+        if progress.save_fault:
+            self.get_logger().error(progress.save_fault)
+        self.get_logger().info(f"newest checkpoint: {progress.checkpoint or 'none'}")
 
-    def _on_transition(self, message: Transition) -> None:
+    def _on_transition(self, hand: str, message: Transition) -> None:
+        if message.hand != hand:
+            text = f"/{hand}/{TRANSITIONS} brings transitions of '{message.hand}': ignored"
+            self.get_logger().error(text, throttle_duration_sec=10.0)
+            return
+        self._missed_at[hand] = time.monotonic() + SILENCE
         self._thread.put(transition_from_msg(message))
 
     def _on_beat(self) -> None:
         if self._thread.error is not None:
             raise self._thread.error
         self._publish_status()
-        if self._thread.progress.done:
-            self.get_logger().info(f"done after {self._thread.progress.steps} transitions")
-            raise NodeDone
+        progress = self._thread.progress
+        if not progress.done:
+            return
+        if progress.save_fault:
+            raise NodeError(f"learnt from all {progress.steps} transitions, but the end is lost")
+        self.get_logger().info(f"done after {progress.steps} transitions")
+        raise NodeDone
 
     def _on_policy_matched(self, info: QoSPublisherMatchedInfo) -> None:
         """Give a late subscriber all kept policies, also those that left the topic's history."""
         if info.current_count_change > 0:
-            for snapshot in self._thread.kept:
+            for snapshot in self._thread.kept.snapshots:
                 self._publish_policy(snapshot)
 
     def _publish_policy(self, snapshot: Snapshot) -> None:
         """Publish one policy with the history's weights; called in both threads."""
-        data, weights = snapshot.to_bytes(), self._thread.kept_weights
+        data = snapshot.to_bytes()
         skills = snapshot.layout.num_skills
-        record = PolicyRecord(
-            stamp_ns=self.get_clock().now().nanoseconds,
-            version=snapshot.version,
-            sha256=checksum(data),
-            observation_size=snapshot.layout.obs_size,
-            action_size=snapshot.layout.action_size,
-            num_skills=skills,
-            trained_steps=self._thread.learner.steps,
-            history_versions=tuple(weights),
-            history_weights=tuple(weights.values()),
-            skill_prior=(1.0 / skills,) * skills,
-            weights=data,
-        )
-        self._policies.publish(policy_to_msg(record))
+        # The weights that a server hears last have to be the newest ones.
+        with self._policy_lock:
+            kept = self._thread.kept
+            if snapshot.version not in kept.weights:
+                return
+            record = PolicyRecord(
+                stamp_ns=self.get_clock().now().nanoseconds,
+                version=snapshot.version,
+                sha256=checksum(data),
+                observation_size=snapshot.layout.obs_size,
+                action_size=snapshot.layout.action_size,
+                num_skills=skills,
+                trained_steps=kept.trained_steps[snapshot.version],
+                history_versions=tuple(kept.weights),
+                history_weights=tuple(kept.weights.values()),
+                skill_prior=(1.0 / skills,) * skills,
+                weights=data,
+            )
+            self._policies.publish(policy_to_msg(record))
 
     def _publish_status(self) -> None:
         """Publish the progress; called in both threads."""
@@ -148,17 +175,39 @@ class TrainerNode(Node):
         values = {
             "steps": progress.steps,
             "updates": progress.updates,
+            "updates behind": progress.behind,
             "policy version": progress.policy_version,
             "replay": progress.replay_size,
             "transitions lost": gaps,
+            "transitions seen before": progress.repeated,
             "checkpoint": progress.checkpoint,
             **self._thread.metrics,
         }
-        if not progress.hands:
-            return Level.OK, "restoring", values
-        if gaps:
-            return Level.WARN, f"{gaps} transitions were lost on the way", values
-        return Level.OK, "learning", values
+        problems = "; ".join(self._find_problems(progress))
+        if problems and problems != self._problems:
+            self.get_logger().warning(problems)
+        self._problems = problems
+        if progress.save_fault:
+            return Level.ERROR, problems, values
+        if problems:
+            return Level.WARN, problems, values
+        return Level.OK, "learning" if progress.hands else "restoring", values
+
+    def _find_problems(self, progress: Progress) -> Iterator[str]:
+        if progress.save_fault:
+            yield progress.save_fault
+        now = time.monotonic()
+        for hand in progress.hands:
+            if now > self._missed_at[hand.hand] and not progress.behind:
+                yield f"no transitions of {hand.hand}; are its hand and policy server running?"
+            if self._config.bag and not self._is_recorded(hand.hand):
+                yield f"no recorder hears {hand.hand}; a restart would lose what comes now"
+            if hand.gaps:
+                yield f"{hand.gaps} transitions of {hand.hand} were lost on the way"
+
+    def _is_recorded(self, hand: str) -> bool:
+        listeners = self.get_subscriptions_info_by_topic(f"/{hand}/{TRANSITIONS}")
+        return any(listener.node_name == RECORDER_NODE for listener in listeners)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,12 +1,15 @@
 """The learner's thread, fed by hand: no ROS."""
 
+import dataclasses
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from smm_core import checkpoint
+from smm_core.config import ConfigError
 from smm_core.density import VAEConfig
 from smm_core.history import HistoryConfig
 from smm_core.learner import LearnerConfig
@@ -14,7 +17,7 @@ from smm_core.sac import SACConfig
 from smm_core.target import StateConfig
 from smm_core.transitions import Layout, TransitionError
 from smm_ros.learning_thread import LearningThread, TrainerConfig
-from smm_ros.records import TransitionRecord
+from smm_ros.records import HandProgress, TransitionRecord
 
 LAYOUT = Layout(4, 2)
 SMALL = LearnerConfig(
@@ -28,7 +31,7 @@ SMALL = LearnerConfig(
 )
 
 
-def record(sequence, hand="/dclaw"):
+def record(sequence, hand="dclaw"):
     values = np.random.default_rng(sequence)
     return TransitionRecord(
         stamp_ns=sequence,
@@ -64,7 +67,7 @@ class Started:
             assert time.monotonic() < end, self.thread.progress
             time.sleep(0.005)
 
-    def feed(self, *sequences, hand="/dclaw"):
+    def feed(self, *sequences, hand="dclaw"):
         for sequence in sequences:
             self.thread.put(record(sequence, hand))
 
@@ -99,9 +102,9 @@ def test_it_lets_a_hand_be_one_window_ahead(start):
 
 
 def test_all_hands_together_are_allowed_exactly_the_total(start):
-    run = start(hands=("/a", "/b", "/c"), total_steps=25, window=10)
+    run = start(hands=("a", "b", "c"), total_steps=25, window=10)
     run.wait_for(lambda progress: progress.hands)
-    produced = dict.fromkeys(("/a", "/b", "/c"), 0)
+    produced = dict.fromkeys(("a", "b", "c"), 0)
     while not run.thread.progress.done:
         for hand in run.thread.progress.hands:
             run.feed(*range(produced[hand.hand], hand.allowed_sequence), hand=hand.hand)
@@ -123,8 +126,11 @@ def test_snapshots_are_told_in_order_and_the_kept_ones_have_weights(start):
     run.feed(*range(60))
     run.wait_for(lambda progress: progress.policy_version == 11)
     assert [snapshot.version for snapshot in run.snapshots] == list(range(1, 12))
-    assert len(run.thread.kept) == SMALL.history.capacity
-    assert sum(run.thread.kept_weights.values()) == pytest.approx(11)
+    kept = run.thread.kept
+    assert [s.version for s in kept.snapshots] == list(kept.weights) == list(kept.trained_steps)
+    assert len(kept.snapshots) == SMALL.history.capacity
+    assert sum(kept.weights.values()) == pytest.approx(1)
+    assert kept.trained_steps[11] == 60
 
 
 def test_stopping_saves_and_a_new_thread_goes_on(start, tmp_path):
@@ -138,7 +144,8 @@ def test_stopping_saves_and_a_new_thread_goes_on(start, tmp_path):
     assert (progress.steps, progress.updates) == (26, 16)
     assert progress.hands[0].received_sequence == 28
     assert progress.hands[0].gaps == 2
-    assert [s.version for s in again.snapshots] == sorted(run.thread.kept_weights)
+    assert [s.version for s in again.snapshots] == list(run.thread.kept.weights)
+    assert again.thread.kept.trained_steps == run.thread.kept.trained_steps
 
 
 def test_reaching_the_total_saves_a_checkpoint_of_all(start, tmp_path):
@@ -148,6 +155,82 @@ def test_reaching_the_total_saves_a_checkpoint_of_all(start, tmp_path):
     path = checkpoint.newest(tmp_path / "checkpoints")
     assert str(path) == run.thread.progress.checkpoint
     assert checkpoint.read(path)[1]["steps"] == 20
+
+
+def test_a_checkpoint_of_another_run_brings_what_was_learnt_but_not_its_numbers(start, tmp_path):
+    first = start(run_dir=str(tmp_path / "first"))
+    first.feed(*range(25), 27)
+    first.wait_for(lambda progress: progress.updates == 16)
+    first.thread.stop()
+    path = first.thread.progress.checkpoint
+    second = start(run_dir=str(tmp_path / "second"), checkpoint=path)
+    second.wait_for(lambda progress: progress.hands)
+    assert second.thread.progress.hands[0] == HandProgress("dclaw", 0, 32, 0)
+    second.feed(0, 1)
+    second.wait_for(lambda progress: progress.updates == 18)
+    assert second.thread.progress.steps == 28
+    # Started anew with the same settings it goes on from its own checkpoint.
+    second.thread.stop()
+    third = start(run_dir=str(tmp_path / "second"), checkpoint=path)
+    third.wait_for(lambda progress: progress.hands)
+    assert third.thread.progress.steps == 28
+    assert third.thread.progress.hands[0].received_sequence == 2
+
+
+def test_hands_of_an_earlier_start_that_are_not_fed_from_get_no_share(start, tmp_path):
+    first = start(run_dir=str(tmp_path), hands=("a", "b"))
+    first.feed(0, 1, hand="a")
+    first.wait_for(lambda progress: progress.steps == 2)
+    first.thread.stop()
+    second = start(run_dir=str(tmp_path), hands=("/a/", "a"), total_steps=10)
+    second.wait_for(lambda progress: progress.hands)
+    assert [hand.hand for hand in second.thread.progress.hands] == ["a"]
+    assert second.thread.progress.hands[0].allowed_sequence == 10
+
+
+def test_learning_goes_on_when_no_checkpoint_can_be_saved(start, tmp_path):
+    obstacle = tmp_path / "checkpoints"
+    obstacle.write_text("a file where the folder should be")
+    run = start(run_dir=str(tmp_path), checkpoint_period=10)
+    run.feed(*range(15))
+    run.wait_for(lambda progress: progress.updates == 5)
+    assert str(obstacle) in run.thread.progress.save_fault
+    obstacle.unlink()
+    run.feed(*range(15, 25))
+    run.wait_for(lambda progress: progress.checkpoint)
+    assert run.thread.progress.save_fault == ""
+
+
+def test_an_empty_bag_folder_is_one_that_nothing_was_recorded_in_yet(start, tmp_path):
+    (tmp_path / "bag").mkdir()
+    run = start(bag=str(tmp_path / "bag"), bag_delay=30.0)
+    run.feed(0)
+    run.wait_for(lambda progress: progress.steps == 1)
+
+
+def test_stopping_does_not_wait_for_the_updates_owed(start, tmp_path):
+    slow = dataclasses.replace(SMALL, updates_per_step=1e6)
+    run = start(learner=slow, run_dir=str(tmp_path))
+    run.feed(*range(12))
+    run.wait_for(lambda progress: progress.behind > 0 and progress.updates > 0)
+    begin = time.monotonic()
+    run.thread.stop()
+    assert time.monotonic() - begin < 1.0
+    assert checkpoint.read(Path(run.thread.progress.checkpoint))[1]["updates"] > 0
+
+
+def test_stopping_does_not_wait_for_the_bag(start, tmp_path):
+    (tmp_path / "bag_0.mcap").touch()
+    run = start(bag=str(tmp_path), bag_delay=60.0)
+    time.sleep(0.1)
+    begin = time.monotonic()
+    run.thread.stop()
+    assert time.monotonic() - begin < 1.0
+
+
+def test_it_needs_a_hand():
+    with pytest.raises(ConfigError, match="at least one hand"):
+        TrainerConfig(hands=("/",))
 
 
 def test_a_transition_that_is_no_number_stops_it_with_the_reason(start):
