@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import rclpy
 import yaml
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -78,6 +79,7 @@ class RosClient:
         self.node = Node("test_client", namespace=NAMESPACE, context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
+        self._clients: dict[str, Any] = {}
 
     def close(self) -> None:
         self.executor.shutdown()
@@ -111,20 +113,65 @@ class RosClient:
 
     def call(self, service_type: type, name: str, request: Any = None, timeout: float = 10) -> Any:
         """Return the answer of a service, once it is there."""
-        client = self.node.create_client(service_type, name)
-        self.wait_for(client.service_is_ready, timeout, f"service {name}")
-        answer = self.result(client.call_async(request or service_type.Request()), timeout)
-        self.node.destroy_client(client)
-        return answer
+        if name not in self._clients:
+            client = self.node.create_client(service_type, name)
+            self.wait_for(client.service_is_ready, timeout, f"service {name}")
+            self._clients[name] = self._settled(client)
+        future = self._clients[name].call_async(request or service_type.Request())
+        return self.result(future, timeout)
 
     def send_goal(
         self, action_type: type, name: str, goal: Any, feedback: list[Any] | None = None
     ) -> Any:
         """Return the handle of a goal, accepted or not; feedback is added to the list."""
-        client = ActionClient(self.node, action_type, name)
-        self.wait_for(client.server_is_ready, what=f"action {name}")
+        if name not in self._clients:
+            client = ActionClient(self.node, action_type, name)
+            self.wait_for(client.server_is_ready, what=f"action {name}")
+            self._clients[name] = self._settled(client)
         note = None if feedback is None else lambda message: feedback.append(message.feedback)
-        return self.result(client.send_goal_async(goal, feedback_callback=note))
+        return self.result(self._clients[name].send_goal_async(goal, feedback_callback=note))
+
+    def _settled(self, client: Any) -> Any:
+        # This side knows the server; an answer sent before the server knows this side is lost.
+        self.spin(0.2)
+        return client
+
+
+class Report(NamedTuple):
+    """What a node said on /diagnostics."""
+
+    level: int
+    message: str
+    values: dict[str, str]
+
+
+class Reports:
+    """Hears /diagnostics."""
+
+    def __init__(self, ros: RosClient) -> None:
+        self._ros = ros
+        self._arrays = ros.collect(DiagnosticArray, "/diagnostics")
+
+    def of(self, node: str) -> list[Report]:
+        """Return all that a node of the hand has said so far."""
+        statuses = (status for array in self._arrays for status in array.status)
+        return [
+            Report(s.level[0], s.message, {pair.key: pair.value for pair in s.values})
+            for s in statuses
+            if s.name == f"{NAMESPACE}: {node}"
+        ]
+
+    def wait_for(self, node: str, condition: Callable[[Report], Any], timeout: float = 10) -> Report:
+        """Return the first report of a node, from now on, that meets the condition."""
+        seen = len(self.of(node))
+
+        def found() -> Report | None:
+            return next((r for r in self.of(node)[seen:] if condition(r)), None)
+
+        try:
+            return self._ros.wait_for(found, timeout, f"a report of {node}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it said {self.of(node)[-1:]}") from None
 
 
 @pytest.fixture
@@ -144,6 +191,12 @@ def ros(ros_environment: int) -> Iterator[RosClient]:
     client = RosClient()
     yield client
     client.close()
+
+
+@pytest.fixture
+def reports(ros: RosClient) -> Reports:
+    """Return what the nodes say on /diagnostics."""
+    return Reports(ros)
 
 
 @pytest.fixture
