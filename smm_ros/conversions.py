@@ -12,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from numpy.typing import NDArray
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Header
+from std_msgs.msg import Bool, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from smm_ros.action import ResetHand
@@ -83,6 +83,11 @@ def _unpacked(values: array.array[Any]) -> NDArray[Any]:
 def clock_to_msg(nanoseconds: int) -> Clock:
     """Return the /clock message of a time in nanoseconds."""
     return Clock(clock=ns_to_time(nanoseconds))
+
+
+def stopped_to_msg(stopped: bool) -> Bool:
+    """Return the message that tells whether the hand is stopped."""
+    return Bool(data=stopped)
 
 
 def hand_state_to_msg(state: HandState) -> JointState:

@@ -16,6 +16,7 @@ from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -25,6 +26,7 @@ from smm_ros.conversions import (
     clock_to_msg,
     hand_state_to_msg,
     seconds_to_ns,
+    stopped_to_msg,
     target_from_msg,
 )
 from smm_ros.dclaw.hand import Hand, HandError, HandState, ResetStage
@@ -42,6 +44,8 @@ from smm_ros.interfaces import (
     JOINT_STATES,
     JOINT_STATES_QOS,
     STOP,
+    STOPPED,
+    STOPPED_QOS,
 )
 from smm_ros.lockstep import LockStep, Pace
 from smm_ros.node_main import NodeError, run
@@ -63,8 +67,8 @@ class HandNode(LifecycleNode):
             self,
             HandConfig(),
             on_change={
-                "real_time_factor": self._set_real_time_factor,
-                "command_timeout": self._set_command_timeout,
+                "real_time_factor": lambda factor: self._pace.set_factor(factor),
+                "command_timeout": lambda timeout: self._lockstep.set_command_timeout(timeout),
             },
         )
         require_driver(self._config.sim)
@@ -81,6 +85,8 @@ class HandNode(LifecycleNode):
 
     def _make_interfaces(self) -> None:
         self._states = self.create_publisher(JointState, JOINT_STATES, JOINT_STATES_QOS)
+        self._stopped = self.create_publisher(Bool, STOPPED, STOPPED_QOS)
+        self._tell_stopped()
         self._clock_out = None
         if self._config.sim and self._config.publish_clock:
             self._clock_out = self.create_publisher(ClockMessage, CLOCK, CLOCK_QOS)
@@ -246,6 +252,10 @@ class HandNode(LifecycleNode):
         self._lockstep.stop()
         if self._hand is not None:
             self._hand.disable()
+        self._tell_stopped()
+
+    def _tell_stopped(self) -> None:
+        self._stopped.publish(stopped_to_msg(self._lockstep.stopped))
 
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._stop()
@@ -264,6 +274,7 @@ class HandNode(LifecycleNode):
             response.message = f"still stopped: {error}"
             return response
         self._lockstep.clear_stop()
+        self._tell_stopped()
         self._fault = ""
         response.success = True
         response.message = "the stop is cleared"
@@ -301,13 +312,7 @@ class HandNode(LifecycleNode):
         self._lockstep.end_reset(success)
         return seconds_to_ns(self._state.stamp) if self._state is not None else 0
 
-    # Settings and health.
-
-    def _set_real_time_factor(self, factor: float) -> None:
-        self._pace.set_factor(factor)
-
-    def _set_command_timeout(self, timeout: float) -> None:
-        self._lockstep.command_timeout = timeout
+    # Health.
 
     def _report(self) -> tuple[Level, str, Mapping[str, Any]]:
         values: dict[str, Any] = {

@@ -16,6 +16,7 @@ JOINT_COMMAND = "joint_command"
 RESET_HAND = "reset_hand"
 STOP = "stop"
 CLEAR_STOP = "clear_stop"
+STOPPED = "stopped"
 TRANSITIONS = "transitions"
 EPISODES = "episodes"
 POLICY = "policy"
@@ -54,6 +55,9 @@ JOINT_COMMAND_QOS = _profile(10)
 # Minutes of data at 10 Hz: the trainer and the recorder may be away for a restart or a long
 # update without a gap.
 TRANSITIONS_QOS = _profile(5000)
+
+# Whether the hand is stopped; known at once to who comes late.
+STOPPED_QOS = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 EPISODES_QOS = _profile(100)
 POLICY_QOS = policy_qos(capacity=1)

@@ -69,6 +69,10 @@ class LockStep:
         self._current_ns: int | None = None
         self._shown_at = 0.0
 
+    def set_command_timeout(self, timeout: float) -> None:
+        """Change the wall time in s without a command after which the hand holds."""
+        self.command_timeout = timeout
+
     def take(self, stamp_ns: int) -> str | None:
         """Take the command that answers the state with this stamp; return why not, or None."""
         reason = self._refusal(stamp_ns)

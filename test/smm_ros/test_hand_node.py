@@ -13,6 +13,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import DescribeParameters
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -37,6 +38,8 @@ from smm_ros.interfaces import (
     JOINT_STATES_QOS,
     RESET_HAND,
     STOP,
+    STOPPED,
+    STOPPED_QOS,
 )
 from smm_ros.records import JointTarget
 
@@ -151,6 +154,14 @@ def test_stop_latches_until_it_is_cleared(hand, ros):
     assert ros.call(Trigger, CLEAR_STOP).success
     assert hand.reset().success
     hand.step()
+
+
+def test_whether_it_is_stopped_is_known_to_who_comes_late(hand, ros):
+    assert ros.call(Trigger, STOP).success
+    told = ros.collect(Bool, STOPPED, STOPPED_QOS)
+    ros.wait_for(lambda: [message.data for message in told] == [True])
+    assert ros.call(Trigger, CLEAR_STOP).success
+    ros.wait_for(lambda: [message.data for message in told] == [True, False])
 
 
 def test_clock_never_goes_back_and_shows_each_state_its_time(hand, ros):
