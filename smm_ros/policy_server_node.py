@@ -14,6 +14,7 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
 from smm_core.acting import ActingPolicy
@@ -106,6 +107,7 @@ class PolicyServerNode(Node):
         self._losses = LossWatch(self._config.loss_timeout)
         self._played = time.monotonic()
         self._patience = max(START_TIME, self._config.state_timeout)
+        self._stopped = False
         self._refused = 0
         self._refusal = self._trouble = ""
         self._valve_angle = 0.0
@@ -128,6 +130,8 @@ class PolicyServerNode(Node):
         self._resets = ResetClient(
             self, self._on_reset_done, config.state_timeout, config.reset_timeout
         )
+        # First: where both wait, a stop is heard before the states that the limp hand shows.
+        self.create_subscription(Bool, names.STOPPED, self._on_stopped, names.STOPPED_QOS)
         self.create_subscription(
             JointState, names.JOINT_STATES, self._on_state, names.JOINT_STATES_QOS
         )
@@ -146,6 +150,12 @@ class PolicyServerNode(Node):
         self._sequences.close()
 
     # What arrives.
+
+    def _on_stopped(self, message: Bool) -> None:
+        self._stopped = message.data
+        if self._stopped:
+            self._note(f"the hand is stopped; call {names.CLEAR_STOP} to go on")
+            self._send(self._episodes.interrupt())
 
     def _on_state(self, message: JointState) -> None:
         self._resets.heard()
@@ -236,7 +246,7 @@ class PolicyServerNode(Node):
         self._publish(output)
         if output.command is not None or output.transition is not None:
             self._play()
-        if self._episodes.phase is Phase.NEEDS_RESET:
+        if self._episodes.phase is Phase.NEEDS_RESET and not self._stopped:
             angle = self._valve_angle if self._config.valve_reset == "keep" else 0.0
             self._resets.ask(angle)
 
@@ -257,7 +267,7 @@ class PolicyServerNode(Node):
     def _on_beat(self) -> None:
         """Look at what is overdue: the hand may have died, been stopped, or been restarted."""
         episodes, silent = self._episodes, time.monotonic() - self._played
-        if silent > self._patience:
+        if silent > self._patience and not self._stopped:
             self._note(self._obstacle())
         waits_for_state = episodes.phase in (Phase.PLAYING, Phase.AWAITING_RESET_STATE)
         if waits_for_state and silent > self._config.state_timeout:

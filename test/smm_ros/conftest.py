@@ -161,7 +161,9 @@ class Reports:
             if s.name == f"{NAMESPACE}: {node}"
         ]
 
-    def wait_for(self, node: str, condition: Callable[[Report], Any], timeout: float = 10) -> Report:
+    def wait_for(
+        self, node: str, condition: Callable[[Report], Any], timeout: float = 10
+    ) -> Report:
         """Return the first report of a node, from now on, that meets the condition."""
         seen = len(self.of(node))
 
