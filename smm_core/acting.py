@@ -36,7 +36,7 @@ class ActingPolicy:
         self.version = np.zeros(runs, dtype=np.int64)
 
     def check(self, snapshot: Snapshot) -> None:
-        """Raise SnapshotError where a snapshot was trained for another layout or network."""
+        """Raise SnapshotError for another layout or network, or weights that are no numbers."""
         if snapshot.layout != self.layout:
             raise SnapshotError(
                 f"policy {snapshot.version} is for {snapshot.layout}, expected {self.layout}"
@@ -48,6 +48,12 @@ class ActingPolicy:
             raise SnapshotError(
                 f"policy {snapshot.version} does not fit the actor at {name}; "
                 "use the same sac.hidden for trainer and policy server"
+            )
+        broken = [n for n, t in snapshot.weights.items() if not t.isfinite().all()]
+        if broken:
+            raise SnapshotError(
+                f"policy {snapshot.version} has weights in {broken[0]} that are not finite: "
+                "the training has diverged"
             )
 
     def begin_episode(self, run: int = 0) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, TransitionError, CheckpointError, OSError) as error:
         console.print(f"error: {error}", markup=False, highlight=False)
         return 1
-    except KeyboardInterrupt:
+    if training.learner.steps < config.steps:
         console.print(f"interrupted; the run up to here is in {arguments.folder}")
         return 130
     _print_result(metrics, arguments.json)
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="smm train",
         description="Learn to explore any gymnasium environment by State Marginal Matching.",
     )
@@ -81,7 +83,11 @@ def _run(training: Training, config: TrainConfig, console: Console) -> Metrics:
                 line = f"{metrics['steps']:>7} steps  {_summary(metrics)}"
                 console.print(line, markup=False, highlight=False)
 
-        return training.run(report)
+        before = signal.signal(signal.SIGINT, lambda number, frame: training.stop())
+        try:
+            return training.run(report)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def _summary(metrics: Metrics) -> str:

@@ -26,6 +26,7 @@ def visit(
     acting = ActingPolicy(learner.layout, hidden, played, seeds)
     rollout = Rollout([make_env(env_id) for _ in seeds], acting, seeds)
     next_obs = np.stack([rollout.step().next_obs for _ in range(steps)], axis=1)
+    rollout.close()
     states: NDArray[np.float32] = learner.space.select(torch.from_numpy(next_obs)).numpy()
     return states
 

@@ -28,7 +28,8 @@ class HistoryConfig(Config):
 
     rule: str = option(
         "uniform",
-        "'uniform' over all iterations, 'exponential' favours late ones, 'last' keeps the newest",
+        "'uniform' over all iterations, 'exponential' favours late ones, "
+        "'last' over the newest `capacity` only",
         choices=("uniform", "exponential", "last"),
     )
     capacity: int = option(20, "number of snapshots kept", low=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -56,10 +57,21 @@ def read_options(config: type[C], file: Path | None, given: Mapping[str, Any]) -
     return from_mapping(config, values)
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads 3e-4 as a number, as ROS does; plain PyYAML takes it for text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
+    list("-+0123456789"),
+)
+
+
 def read_yaml(file: Path) -> dict[str, Any]:
     """Read a YAML mapping; raises ConfigError naming the file and what is wrong with it."""
     try:
-        values = yaml.safe_load(file.read_text()) or {}
+        values = yaml.load(file.read_text(), _Loader) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"can not read {file}: {error}") from error
     if not isinstance(values, dict):

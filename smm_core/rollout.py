@@ -76,6 +76,11 @@ class Rollout:
             self._begin(run, None)
         return step
 
+    def close(self) -> None:
+        """Close the environments."""
+        for env in self.envs:
+            env.close()
+
     def _begin(self, run: int, seed: int | None) -> None:
         obs, self.infos[run] = self.envs[run].reset(seed=seed)
         self._obs[run] = np.ravel(obs)

@@ -53,28 +53,35 @@ class Training:
         acting = ActingPolicy(layout, hidden, history, [seed + 1_000_003 for seed in seeds])
         self.rollout = Rollout(envs, acting, seeds)
         self._losses: dict[str, torch.Tensor] = {}
+        self._stopping = False
+        self._saved: tuple[int, Path] | None = None
         self._last_report = (time.perf_counter(), 0)
         _new_folder(folder, env_id, config)
 
     def run(self, report: Report) -> Metrics:
-        """Train to the end; call `report` with the metrics now and then and return the last.
+        """Train to the end or until `stop`; call `report` with the metrics now and then.
 
-        On an error or Ctrl-C the run up to there is saved before it is raised.
+        Returns the last metrics. On an error the run up to there is saved before it is raised.
         """
         metrics: Metrics = {}
         with SummaryWriter(str(self.folder / "tensorboard")) as board:
             try:
-                while self.learner.steps < self.config.steps:
+                while self.learner.steps < self.config.steps and not self._stopping:
                     self._step()
                     if self._is_due(self.config.report_period):
                         metrics = self._metrics()
                         _write(board, metrics)
                         report(metrics)
-                    if self._is_due(self.config.checkpoint_period):
+                    if self.learner.steps % self.config.checkpoint_period == 0:
                         self._save()
             finally:
                 path = self._save()
+                self.rollout.close()
         return metrics | {"checkpoint": str(path)}
+
+    def stop(self) -> None:
+        """End after the step under way: an update cut in two could not be resumed exactly."""
+        self._stopping = True
 
     def _step(self) -> None:
         learner = self.learner
@@ -100,8 +107,11 @@ class Training:
         }
 
     def _save(self) -> Path:
-        extra = {"acting": checkpoint.random_state(self.rollout.acting.generators)}
-        return checkpoint.save(self.folder / "checkpoints", self.learner, extra)
+        if self._saved is None or self._saved[0] != self.learner.steps:
+            extra = {"acting": checkpoint.random_state(self.rollout.acting.generators)}
+            path = checkpoint.save(self.folder / "checkpoints", self.learner, extra)
+            self._saved = (self.learner.steps, path)
+        return self._saved[1]
 
 
 def with_env_defaults(config: LearnerConfig, env: Env) -> LearnerConfig:

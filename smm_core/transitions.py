@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 
+LARGEST = 1e9
+"""Largest magnitude that is taken for a measurement."""
+
+
 class TransitionError(ValueError):
     """A transition does not fit the layout or holds a number that is not finite."""
 
@@ -63,9 +67,14 @@ class Transition:
             shape = (runs, widths[name]) if name in widths else (runs,)
             if values.shape != shape:
                 raise TransitionError(f"{name} has shape {values.shape}, expected {shape}")
-            if not np.isfinite(values).all():
-                where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-                raise TransitionError(f"{name}{list(where)} is {values[where]}, expected finite")
+            # Not NaN, not infinite, and not so large that its square overflows a float32.
+            good = np.abs(values) <= LARGEST
+            if not good.all():
+                where = tuple(int(i) for i in np.argwhere(~good)[0])
+                raise TransitionError(
+                    f"{name}{list(where)} is {values[where]}, "
+                    f"expected a number within +-{LARGEST:g}"
+                )
         if self.skill.min() < 0 or self.skill.max() >= layout.num_skills:
             raise TransitionError(
                 f"skill is {self.skill.tolist()}, expected 0 .. {layout.num_skills - 1}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from smm_core.config import ConfigError
+from smm_core.options import read_yaml
 
 _EVERY_NODE = "/**"
 _PARAMETERS = "ros__parameters"
@@ -16,17 +18,6 @@ _PARAMETERS = "ros__parameters"
 
 class ParameterFileError(ValueError):
     """A parameter file can not be read or says something that no node would hear."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads 3e-4 as a number, as ROS does; plain PyYAML takes it for text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
-    list("-+0123456789"),
-)
 
 
 def read_parameter_file(path: Path, nodes: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -38,11 +29,9 @@ def read_parameter_file(path: Path, nodes: Iterable[str]) -> dict[str, dict[str,
     Raises ParameterFileError naming the file and the section or setting that is wrong.
     """
     try:
-        sections = yaml.load(path.read_text(), _Loader) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise ParameterFileError(f"can not read {path}: {error}") from error
-    if not isinstance(sections, dict):
-        raise ParameterFileError(f"{path} holds {sections!r}, expected sections by node")
+        sections = read_yaml(path)
+    except ConfigError as error:
+        raise ParameterFileError(f"{error} (expected sections by node)") from error
     settings: dict[str, dict[str, Any]] = {node: {} for node in nodes}
     known = {_EVERY_NODE: list(settings)}
     known |= {f"{_EVERY_NODE}/{node}": [node] for node in settings}

@@ -12,13 +12,13 @@ def test_a_good_transition_passes(make_transition):
     make_transition(LAYOUT, runs=3).check(LAYOUT)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e20])
 @pytest.mark.parametrize("name", ["obs", "action", "next_obs", "reward"])
-def test_the_first_entry_that_is_not_finite_is_named(make_transition, name, value):
+def test_the_first_entry_that_is_no_measurement_is_named(make_transition, name, value):
     step = make_transition(LAYOUT, runs=3)
     values = getattr(step, name)
     values[1:] = value
-    expected = rf"^{name}\[1(, 0)?\] is {value}, expected finite"
+    expected = rf"^{name}\[1(, 0)?\] is .*, expected a number within"
     with pytest.raises(TransitionError, match=expected):
         step.check(LAYOUT)
 

@@ -1,0 +1,55 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from smm_core import checkpoint, cli
+
+SMALL = [
+    "--learner.random_steps", "50", "--learner.batch_size", "8",
+    "--learner.replay_capacity", "500",
+    "--learner.sac.hidden", "8", "--learner.density.hidden", "8", "--report_period", "50",
+]  # fmt: skip
+
+
+def test_json_is_one_object_in_the_last_line(tmp_path, capsys):
+    arguments = ["Pendulum-v1", "--folder", str(tmp_path / "run"), "--json", *SMALL]
+    assert cli.main([*arguments, "--steps", "100"]) == 0
+    metrics = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (metrics["steps"], metrics["updates"]) == (100, 50)
+    assert metrics["checkpoint"].startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["NoSuchEnv-v0"], "NoSuchEnv"),
+        (["CartPole-v1"], "bounded Box"),
+        (["Pendulum-v1", "--steps", "0"], "TrainConfig.steps is 0, expected at least 1"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(tmp_path, capsys, arguments, message):
+    assert cli.main([*arguments, "--folder", str(tmp_path / "run")]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_an_interrupt_saves_the_run(tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "smm_core.cli", "Pendulum-v1", "--folder", str(folder)]
+    process = subprocess.Popen(
+        [*command, *SMALL, "--steps", "1000000"], stderr=subprocess.PIPE, text=True
+    )
+    while "steps/s" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(0.2)
+    os.kill(process.pid, signal.SIGINT)
+    assert "interrupted" in process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    learner = checkpoint.open_learner(checkpoint.newest(folder / "checkpoints"))
+    assert learner.updates == learner.steps - 50 > 0
