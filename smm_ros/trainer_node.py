@@ -88,7 +88,8 @@ class TrainerNode(Node):
         progress = self._thread.progress
         if progress.save_fault:
             self.get_logger().error(progress.save_fault)
-        self.get_logger().info(f"newest checkpoint: {progress.checkpoint or 'none'}")
+        if progress.checkpoint:
+            self.get_logger().info(f"newest checkpoint: {progress.checkpoint}")
 
     def _on_transition(self, hand: str, message: Transition) -> None:
         if message.hand != hand:
