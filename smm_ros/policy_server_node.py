@@ -315,8 +315,9 @@ class PolicyServerNode(Node):
         faults = [fault for fault in dict.fromkeys((self._trouble, self._refusal)) if fault]
         if faults:
             return Level.WARN, "; ".join(faults), values
-        is_playing = episodes.phase is Phase.PLAYING
-        return Level.OK, "playing" if is_playing else f"waits for {episodes.phase.value}", values
+        if episodes.phase is Phase.PLAYING:
+            return Level.OK, "playing", values
+        return Level.OK, self._obstacle() or f"waits for {episodes.phase.value}", values
 
 
 def main(args: Sequence[str] | None = None) -> int:
