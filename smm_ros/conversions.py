@@ -321,3 +321,8 @@ def report_to_msg(report: Report, nanoseconds: int) -> DiagnosticArray:
         values=[KeyValue(key=key, value=value) for key, value in report.texts()],
     )
     return DiagnosticArray(header=_header(nanoseconds), status=[status])
+
+
+def reporters(message: DiagnosticArray) -> list[str]:
+    """Return the names of the nodes that a /diagnostics message is about, without namespace."""
+    return [status.name.rpartition(": ")[2] for status in message.status]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.event_handler import PublisherEventCallbacks, QoSPublisherMatchedInfo
@@ -19,11 +20,13 @@ from smm_core.checkpoint import CheckpointError
 from smm_core.history import Snapshot, checksum
 from smm_core.transitions import Layout
 from smm_ros.bag import BagError
-from smm_ros.conversions import policy_to_msg, status_to_msg, transition_from_msg
+from smm_ros.conversions import policy_to_msg, reporters, status_to_msg, transition_from_msg
 from smm_ros.dclaw.spec import NUM_JOINTS
 from smm_ros.dclaw.task import OBS_NAMES
 from smm_ros.diagnostics import Diagnostics
 from smm_ros.interfaces import (
+    DIAGNOSTICS,
+    DIAGNOSTICS_QOS,
     POLICY,
     RECORDER_NODE,
     TRAINER_NODE,
@@ -45,7 +48,7 @@ STATUS_PERIOD = 0.1
 RATE_WINDOW = 50
 """Status messages over which rates are taken."""
 SILENCE = 3.0
-"""Time without transitions after which a hand is missed, s; ten times that at the start."""
+"""Time after which a hand or the recorder is missed, s; ten times that at the start."""
 
 
 class TrainerNode(Node):
@@ -58,6 +61,7 @@ class TrainerNode(Node):
         self._policy_lock = threading.Lock()
         now = time.monotonic()
         self._missed_at = dict.fromkeys(self._config.hand_names, now + 10 * SILENCE)
+        self._recorder_missed_at = now + 10 * SILENCE
         self._problems = ""
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=RATE_WINDOW)
         layout = Layout(len(OBS_NAMES), NUM_JOINTS, self._config.learner.num_skills)
@@ -77,6 +81,10 @@ class TrainerNode(Node):
             topic = f"/{hand}/{TRANSITIONS}"
             on_transition = partial(self._on_transition, hand)
             self.create_subscription(Transition, topic, on_transition, TRANSITIONS_QOS)
+        # A node that was killed stays in the graph for long: what it says is the better sign.
+        self.create_subscription(
+            DiagnosticArray, DIAGNOSTICS, self._on_diagnostics, DIAGNOSTICS_QOS
+        )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(STATUS_PERIOD, self._on_beat, clock=steady)
         self._diagnostics = Diagnostics(self, self._report)
@@ -98,6 +106,10 @@ class TrainerNode(Node):
             return
         self._missed_at[hand] = time.monotonic() + SILENCE
         self._thread.put(transition_from_msg(message))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        if RECORDER_NODE in reporters(message):
+            self._recorder_missed_at = time.monotonic() + SILENCE
 
     def _on_beat(self) -> None:
         if self._thread.error is not None:
@@ -198,17 +210,13 @@ class TrainerNode(Node):
         if progress.save_fault:
             yield progress.save_fault
         now = time.monotonic()
+        if self._config.bag and now > self._recorder_missed_at:
+            yield "the recorder is silent; what comes now is lost to a restarted trainer"
         for hand in progress.hands:
             if now > self._missed_at[hand.hand] and not progress.behind:
                 yield f"no transitions of {hand.hand}; are its hand and policy server running?"
-            if self._config.bag and not self._is_recorded(hand.hand):
-                yield f"no recorder hears {hand.hand}; a restart would lose what comes now"
             if hand.gaps:
                 yield f"{hand.gaps} transitions of {hand.hand} were lost on the way"
-
-    def _is_recorded(self, hand: str) -> bool:
-        listeners = self.get_subscriptions_info_by_topic(f"/{hand}/{TRANSITIONS}")
-        return any(listener.node_name == RECORDER_NODE for listener in listeners)
 
 
 def main(args: Sequence[str] | None = None) -> int:
