@@ -111,6 +111,7 @@ class PolicyServerNode(Node):
         self._refused = 0
         self._refusal = self._trouble = ""
         self._valve_angle = 0.0
+        self._stamp = 0
         self._make_interfaces()
 
     def _sequence_path(self) -> Path | None:
@@ -165,7 +166,10 @@ class PolicyServerNode(Node):
             self._note(str(error))
             return
         self._valve_angle = state.valve_angle_wrapped
-        self._send(self._episodes.see(stamp_ns(message), state))
+        before, self._stamp = self._stamp, stamp_ns(message)
+        if self._stamp < before:
+            self._resets.forget()
+        self._send(self._episodes.see(self._stamp, state))
 
     def _on_policy(self, message: PolicySnapshot) -> None:
         record = policy_from_msg(message)

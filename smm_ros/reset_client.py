@@ -40,12 +40,17 @@ class ResetClient:
         self._on_done = on_done
         self._silence, self._timeout = silence, timeout
         self._number = 0
-        self._is_under_way = False
+        self._is_under_way = self._is_answered = False
         self._asked = self._heard = self._retry = 0.0
 
     def heard(self) -> None:
         """Note a sign of life of the hand."""
         self._heard = time.monotonic()
+
+    def forget(self) -> None:
+        """Note that the hand was started anew and knows of no reset that was under way."""
+        if self._is_under_way:
+            self._fail("the hand was started anew while it was to be reset")
 
     def ask(self, valve_angle: float) -> None:
         """Ask for a reset with the valve at an angle (rad), unless one is under way."""
@@ -57,20 +62,22 @@ class ResetClient:
         if not self._client.server_is_ready():
             self.trouble = "there is no hand to reset; is it running?"
             return
-        self._is_under_way, self._asked = True, now
+        self._is_under_way, self._is_answered, self._asked = True, False, now
         self._number += 1
         number = self._number
         sent = self._client.send_goal_async(reset_goal(valve_angle), lambda _: self.heard())
         sent.add_done_callback(lambda future: self._on_answer(number, future))
 
     def _is_overdue(self, now: float) -> bool:
-        silent = now - max(self._asked, self._heard)
+        # States alone are no answer: they may be those of a hand that never heard the goal.
+        silent = now - max(self._asked, self._heard if self._is_answered else 0.0)
         return silent > self._silence or now - self._asked > self._timeout
 
     def _on_answer(self, number: int, future: Future[ClientGoalHandle]) -> None:
         goal = future.result()
         if number != self._number or goal is None:
             return
+        self._is_answered = True
         self.heard()
         if not goal.accepted:
             self._fail("the hand refuses to be reset; is it stopped (clear_stop) or not active?")

@@ -214,6 +214,18 @@ def test_server_that_is_killed_goes_on_with_the_next_number(trainer, hand, serve
     assert time.monotonic() - begin < 2.0
 
 
+def test_hand_that_is_killed_in_a_reset_is_asked_again_when_it_is_back(
+    trainer, serve, start_node, reports
+):
+    first = start_node("hand", real_time_factor=1.0)
+    serve()
+    trainer.say(20)
+    reports.wait_for("hand", lambda r: r.values["phase"] == "resetting", 25)
+    first.kill()
+    start_node("hand", real_time_factor=0.0)
+    trainer.wait_for(20, 25)
+
+
 def test_ending_tells_of_the_episode_under_way_and_leaves_the_hand_alone(trainer, hand, serve):
     server = serve()
     trainer.say(EPISODE_STEPS + 5)
