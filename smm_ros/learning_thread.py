@@ -91,6 +91,8 @@ class Progress:
     behind: int = 0
     """Updates that the transitions seen so far still ask for."""
     checkpoint: str = ""
+    origin: str = ""
+    """What it went on from when it was started; empty for a new beginning."""
     save_fault: str = ""
     """Why the last try to save a checkpoint failed; empty when it did not."""
     done: bool = False
@@ -127,7 +129,7 @@ class LearningThread(threading.Thread):
         self._repeated = 0
         self._trained_steps: dict[int, int] = {}
         self._folder = Path(config.run_dir) / "checkpoints" if config.run_dir else None
-        self._saved = self._save_fault = ""
+        self._saved = self._save_fault = self._origin = ""
         self._tried_steps = 0
         self._losses: Mapping[str, torch.Tensor] = {}
         self._coverage_time = 0.0
@@ -220,10 +222,14 @@ class LearningThread(threading.Thread):
         path = self._first_checkpoint()
         if path is not None:
             self._load(path)
+        loaded = self.learner.steps
         if self.config.bag and bag_files(Path(self.config.bag)):
             with self._awake:
                 self._awake.wait_for(lambda: self._stopping, self.config.bag_delay)
             self._read_bag()
+        if self.learner.steps:
+            added = self.learner.steps - loaded
+            self._origin = f"{path or 'no checkpoint'} and {added} transitions of the bag"
 
     def _first_checkpoint(self) -> Path | None:
         """Return where to begin.
@@ -292,6 +298,7 @@ class LearningThread(threading.Thread):
             hands=self._allowances(),
             repeated=self._repeated,
             behind=self.learner.updates_owed,
+            origin=self._origin,
             checkpoint=self._saved,
             save_fault=self._save_fault,
             done=done,

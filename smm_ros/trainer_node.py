@@ -62,7 +62,7 @@ class TrainerNode(Node):
         now = time.monotonic()
         self._missed_at = dict.fromkeys(self._config.hand_names, now + 10 * SILENCE)
         self._recorder_missed_at = now + 10 * SILENCE
-        self._problems = ""
+        self._origin = self._problems = ""
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=RATE_WINDOW)
         layout = Layout(len(OBS_NAMES), NUM_JOINTS, self._config.learner.num_skills)
         self._thread = LearningThread(
@@ -116,6 +116,9 @@ class TrainerNode(Node):
             raise self._thread.error
         self._publish_status()
         progress = self._thread.progress
+        if progress.origin != self._origin:
+            self._origin = progress.origin
+            self.get_logger().info(f"goes on from {progress.origin}")
         if not progress.done:
             return
         if progress.save_fault:
