@@ -39,9 +39,13 @@ class VAEConfig(Config):
     code_size: int = option(8, "size of the latent code", low=1)
     learning_rate: float = option(1e-3, "Adam's step size", low=0.0)
     samples: int = option(4, "codes drawn for each bound; 1 is the ELBO", low=1)
-    min_scale: float = option(
-        0.05, "smallest width of the decoder: rad for angles, deviations for the rest", low=1e-3
+    scale: float = option(
+        0.2,
+        "width of the decoder, the detail that the density resolves: rad for angles, standard "
+        "deviations for the rest; 0 learns it",
+        low=0.0,
     )
+    min_scale: float = option(0.05, "smallest width where it is learnt", low=1e-3)
 
 
 class VAE(nn.Module):
@@ -71,11 +75,7 @@ class VAE(nn.Module):
         self.deviation = nn.Buffer(torch.ones(runs, 1, space.num_linear))
 
     def fit(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
-        """Take one gradient step on the bound; return minus its mean before the step, (R,).
-
-        With one sample (the ELBO) and a state of few coordinates the encoder soon learns to tell
-        the decoder nothing, and the density stays flat; several samples keep it in use.
-        """
+        """Take one gradient step on the bound; return minus its mean before the step, (R,)."""
         self._track_scale(self.space.split(state)[0])
         loss = -self._bound(state, skill_onehot, generators).mean(1)
         self.optimizer.zero_grad()
@@ -122,15 +122,24 @@ class VAE(nn.Module):
         linear, angles = self.space.split(state)
         sizes = (self.space.num_linear,) * 2 + (self.space.num_circular,) * 3
         mean, log_std, east, north, log_width = decoded.split(sizes, dim=-1)
-        floor = math.log(self.config.min_scale)
-        log_std = floor + F.softplus(log_std - floor)
-        log_width = floor + F.softplus(log_width - floor)
+        log_std, log_width = self._log_scale(log_std), self._log_scale(log_width)
         deviation = self.deviation.unsqueeze(2)
         error = (linear - self.mean.unsqueeze(2)) / deviation - mean
         gaussian = -0.5 * (error / log_std.exp()).square() - log_std - 0.5 * LOG_2PI
         gaussian = gaussian - deviation.log()  # back to the density of s in its own units
         von_mises = _von_mises_log_prob(angles, torch.atan2(north, east), log_width)
         return gaussian.sum(-1) + von_mises.sum(-1)
+
+    def _log_scale(self, decoded: Tensor) -> Tensor:
+        """Return the log of the decoder's widths: the fixed one, or what was decoded, bounded.
+
+        Fixed is the default: a learnt width soon covers a state of few coordinates by itself,
+        the code goes unused, and the density has one peak at most.
+        """
+        if self.config.scale:
+            return torch.full_like(decoded, math.log(self.config.scale))
+        floor = math.log(self.config.min_scale)
+        return floor + F.softplus(decoded - floor)
 
     def _track_scale(self, linear: Tensor) -> None:
         """Keep the mean and deviation of all linear coordinates seen, for well-scaled inputs."""

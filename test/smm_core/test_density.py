@@ -163,7 +163,7 @@ def constant_decoder(space, bias, **settings):
 @pytest.mark.parametrize("log_width", [-2.0, 0.0, 1.5])
 def test_an_angle_decodes_to_a_von_mises_density(centre, log_width):
     bias = (2 * math.cos(centre), 2 * math.sin(centre), log_width)
-    density = constant_decoder(CIRCLE, bias, min_scale=1e-3)
+    density = constant_decoder(CIRCLE, bias, scale=0.0, min_scale=1e-3)
     states = torch.linspace(-math.pi, math.pi, 101).view(1, -1, 1)
     floor = math.log(1e-3)
     width = math.exp(floor + math.log1p(math.exp(log_width - floor)))
@@ -174,7 +174,7 @@ def test_an_angle_decodes_to_a_von_mises_density(centre, log_width):
 
 
 def test_a_linear_coordinate_decodes_to_a_gaussian():
-    density = constant_decoder(LINE, (0.7, -0.5), min_scale=1e-3)
+    density = constant_decoder(LINE, (0.7, -0.5), scale=0.0, min_scale=1e-3)
     states = torch.linspace(-5, 5, 101).view(1, -1, 1)
     scale = 1e-3 + math.exp(-0.5)  # log(min_scale) + softplus(x - log(min_scale)), undone
     expected = Normal(0.7, scale).log_prob(states).squeeze(-1)
@@ -182,12 +182,22 @@ def test_a_linear_coordinate_decodes_to_a_gaussian():
 
 
 def test_no_width_is_narrower_than_the_floor():
-    angle = constant_decoder(CIRCLE, (1.0, 0.0, -50.0), min_scale=0.1)
+    angle = constant_decoder(CIRCLE, (1.0, 0.0, -50.0), scale=0.0, min_scale=0.1)
     peak = float(log_prob(angle, torch.zeros(1, 1, 1)))
     assert peak == pytest.approx(float(VonMises(0.0, 0.1**-2).log_prob(torch.tensor(0.0))), 1e-3)
-    value = constant_decoder(LINE, (0.0, -50.0), min_scale=0.1)
+    value = constant_decoder(LINE, (0.0, -50.0), scale=0.0, min_scale=0.1)
     peak = float(log_prob(value, torch.zeros(1, 1, 1)))
     assert peak == pytest.approx(float(Normal(0.0, 0.1).log_prob(torch.tensor(0.0))), 1e-3)
+
+
+def test_a_fixed_width_is_the_decoders_whatever_it_says():
+    angle = constant_decoder(CIRCLE, (1.0, 0.0, 3.0), scale=0.3)
+    states = torch.linspace(-math.pi, math.pi, 101).view(1, -1, 1)
+    expected = VonMises(0.0, 0.3**-2).log_prob(states).squeeze(-1)
+    torch.testing.assert_close(log_prob(angle, states), expected, rtol=1e-3, atol=1e-3)
+    value = constant_decoder(LINE, (0.7, 3.0), scale=0.3)
+    expected = Normal(0.7, 0.3).log_prob(states).squeeze(-1)
+    torch.testing.assert_close(log_prob(value, states), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_there_is_no_seam_at_half_a_turn(circle):
