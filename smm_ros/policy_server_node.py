@@ -63,9 +63,9 @@ class PolicyServerConfig(Config):
     wait_for_trainer: bool = option(True, "Play only as far as the trainer allows.")
     episode_steps: int = option(EPISODE_STEPS, "Control periods in an episode.", low=1)
     valve_reset: str = option(
-        "keep",
-        "Where a reset leaves the valve: 'keep' its angle (full turns taken off), or at 'zero'.",
-        choices=("keep", "zero"),
+        "zero",
+        "Where a reset leaves the valve: at 'zero', or 'keep' its angle (full turns taken off).",
+        choices=("zero", "keep"),
     )
     num_skills: int = option(1, "Mixture components of the policies.", low=1)
     hidden: tuple[int, ...] = option((256, 256), "Widths of the policies' hidden layers.", low=1)

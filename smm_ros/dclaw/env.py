@@ -39,11 +39,11 @@ class DClawExploreEnv(gymnasium.Env[Observation, Action]):
         },
     }
 
-    def __init__(self, hand: Hand | None = None, valve_reset: str = KEEP) -> None:
+    def __init__(self, hand: Hand | None = None, valve_reset: str = ZERO) -> None:
         """Take over a hand (by default a simulated one), connect it and switch its torque on.
 
-        `valve_reset` says where a reset leaves the valve: "keep" its angle, less full turns, or
-        at "zero". A reset with a seed is a fresh start, at zero in both cases.
+        `valve_reset` says where a reset leaves the valve: at "zero", or "keep" its angle, less
+        full turns. A reset with a seed is a fresh start, at zero in both cases.
         """
         if valve_reset not in VALVE_RESETS:
             raise ValueError(f"valve_reset is {valve_reset!r}, expected one of {VALVE_RESETS}")

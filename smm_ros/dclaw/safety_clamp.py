@@ -6,17 +6,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from smm_ros.dclaw.spec import (
+    COMMAND_VELOCITY_LIMIT,
     CONTROL_PERIOD,
     NUM_JOINTS,
     POSITION_HIGH,
     POSITION_LOW,
-    VELOCITY_LIMIT,
     Joints,
 )
 
 NOT_FINITE, POSITION, VELOCITY = "not_finite", "position", "velocity"
 
-MAX_STEP = VELOCITY_LIMIT * CONTROL_PERIOD
+MAX_STEP = COMMAND_VELOCITY_LIMIT * CONTROL_PERIOD
 """Largest distance of a target from the measured angle, rad."""
 
 

@@ -47,7 +47,12 @@ POSITION_LOW = _constant([-0.48, -math.pi / 3, -math.pi / 2] * 3)
 """Smallest commanded joint angle, (9,) rad."""
 
 VELOCITY_LIMIT = 2 * math.pi / 3
-"""Bound on (target - measured angle) / CONTROL_PERIOD of every joint, rad/s."""
+"""Joint velocity that a calm hand stays below, rad/s; ROBEL's bound."""
+
+COMMAND_VELOCITY_LIMIT = 8.0
+"""Bound on (target - measured angle) / CONTROL_PERIOD of every joint, rad/s: what an XM430-W210
+reaches without load (77 rev/min). VELOCITY_LIMIT here, as ROBEL has it, would leave the model's
+motors of 2 N m/rad too weak to turn the valve more than a tenth of a turn in an episode."""
 
 RESET_POSE = _constant([0.0, -math.pi / 3, math.pi / 3] * 3)
 """Joint angles at the start of an episode, (9,) rad: fingers open above the valve."""

@@ -278,7 +278,7 @@ def test_parameters_are_described_with_their_ranges(trainer, serve, ros):
     steps, reset, growth = answer.descriptors
     assert steps.integer_range[0].from_value == 1
     assert "'keep'" in reset.description
-    assert reset.additional_constraints == "one of: keep, zero"
+    assert reset.additional_constraints == "one of: zero, keep"
     assert growth.floating_point_range[0].from_value == 1.0
     assert all(d.description and d.read_only for d in answer.descriptors)
 
@@ -287,7 +287,7 @@ def test_parameters_are_described_with_their_ranges(trainer, serve, ros):
     ("settings", "error"),
     [
         ({"episode_step": 10}, "unknown parameter 'episode_step'; did you mean 'episode_steps'?"),
-        ({"valve_reset": "no"}, "parameter valve_reset is 'no', expected one of keep, zero"),
+        ({"valve_reset": "no"}, "parameter valve_reset is 'no', expected one of zero, keep"),
     ],
 )
 def test_bad_parameter_is_one_line_and_status_one(start_node, settings, error):

@@ -56,17 +56,17 @@ def test_a_reset_turns_the_valve_to_the_angle_asked_for(env):
     assert obs[task.VALVE_SIN] == pytest.approx(np.sin(2.0))
 
 
-def test_a_reset_keeps_the_valve_where_it_is_less_full_turns(env):
+def test_a_reset_returns_the_valve_to_zero(env):
+    env.reset(options={"valve_angle": 2.0})
+    assert env.reset()[1]["valve_angle"] == 0.0
+
+
+def test_a_reset_keeps_the_valve_where_it_is_less_full_turns_where_that_is_asked_for():
+    env = gymnasium.make(ENV_ID, valve_reset="keep")
     env.reset(options={"valve_angle": 4.0})
     _, info = env.reset()
     assert info["valve_angle"] == pytest.approx(4.0 - 2 * np.pi)
     assert env.reset(seed=0)[1]["valve_angle"] == 0.0
-
-
-def test_a_reset_returns_the_valve_to_zero_where_that_is_asked_for():
-    env = gymnasium.make(ENV_ID, valve_reset="zero")
-    env.reset(options={"valve_angle": 2.0})
-    assert env.reset()[1]["valve_angle"] == 0.0
     env.close()
 
 

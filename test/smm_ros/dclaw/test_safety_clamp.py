@@ -27,7 +27,7 @@ def test_from_inside_the_limits_no_target_is_further_than_the_velocity_limit_all
     target, measured
 ):
     safe = SafetyClamp()(target, measured).target
-    step = spec.VELOCITY_LIMIT * spec.CONTROL_PERIOD
+    step = spec.COMMAND_VELOCITY_LIMIT * spec.CONTROL_PERIOD
     assert np.abs(safe - measured).max() <= step + 1e-12
 
 
@@ -75,9 +75,11 @@ def test_a_joint_whose_target_is_no_number_is_held_and_the_others_still_move(bad
 def test_each_reason_is_counted_once_for_a_command():
     clamp = SafetyClamp()
     clamped = clamp(np.full(9, 100.0), np.zeros(9))
-    np.testing.assert_allclose(clamped.target, 2 * np.pi / 3 * 0.1)
+    np.testing.assert_allclose(clamped.target, [0.48, 8.0 * 0.1, 8.0 * 0.1] * 3)
     assert clamped.reasons == ("position", "velocity")
-    clamp(np.full(9, 0.3), np.zeros(9))
+    clamp(np.full(9, 0.3), np.full(9, -0.4))
+    assert clamp.counts == {"not_finite": 0, "position": 1, "velocity": 1}
+    clamp(np.full(9, 0.45), np.full(9, -0.4))
     assert clamp.counts == {"not_finite": 0, "position": 1, "velocity": 2}
 
 
