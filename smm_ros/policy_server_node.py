@@ -201,8 +201,6 @@ class PolicyServerNode(Node):
                 f"policy {record.version} comes with a prior of {len(record.skill_prior)} "
                 f"entries for {record.num_skills} skills"
             )
-        if not all(bool(tensor.isfinite().all()) for tensor in snapshot.weights.values()):
-            raise SnapshotError(f"policy {record.version} has weights that are not finite")
         return snapshot
 
     def _on_status(self, message: TrainingStatus) -> None:
