@@ -37,7 +37,7 @@ class VAEConfig(Config):
 
     hidden: tuple[int, ...] = option((150, 150), "widths of the hidden layers", low=1)
     code_size: int = option(8, "size of the latent code", low=1)
-    learning_rate: float = option(1e-3, "Adam's step size", low=0.0)
+    learning_rate: float = option(3e-3, "Adam's step size", low=0.0)
     samples: int = option(4, "codes drawn for each bound; 1 is the ELBO", low=1)
     scale: float = option(
         0.2,

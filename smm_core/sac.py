@@ -31,7 +31,7 @@ class SACConfig(Config):
     discount: float = option(0.99, "discount of future reward", low=0.0, high=1.0)
     tau: float = option(0.005, "share of the critic moved into its target", low=0.0, high=1.0)
     initial_temperature: float = option(0.1, "alpha at the start", low=1e-6)
-    entropy_per_action: float = option(-1.0, "target entropy for each action dimension, nats")
+    entropy_per_action: float = option(-0.5, "target entropy for each action dimension, nats")
 
 
 class SAC(nn.Module):
