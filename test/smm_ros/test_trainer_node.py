@@ -179,8 +179,8 @@ def test_trainer_that_is_killed_goes_on_from_checkpoint_and_bag(
     restored = 50 if recorded else 40
     status = hand.wait_for(lambda s: s.hands and s.updates == restored - RANDOM_STEPS)
     assert (status.steps, status.hands[0].received_sequence) == (restored, restored)
-    origin = f"checkpoint-000000040.* and {restored - 40} transitions of the bag"
-    assert re.search(f"goes on from .*{origin}", second.output)
+    origin = f"goes on from .*checkpoint-000000040.* and {restored - 40} transitions of the bag"
+    hand.ros.wait_for(lambda: re.search(origin, second.output), what=origin)
     hand.ros.spin(0.5)
     hand.feed(49, 50, 53) if recorded else hand.feed(50, 53)
     status = hand.wait_for(lambda s: s.steps == restored + 2)
