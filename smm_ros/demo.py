@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from smm_core import checkpoint
 from smm_core.evaluate import visit
 from smm_core.history import PolicyHistory
-from smm_core.learner import Learner
 from smm_core.metrics import ANGLE_BINS, angle_entropy
 from smm_ros.bag import read_transitions
 from smm_ros.dclaw import ENV_ID
 from smm_ros.dclaw.spec import EPISODE_STEPS
+from smm_ros.dclaw.task import VALVE_COS, VALVE_SIN
 from smm_ros.exploration import (
     LEARNT_COLOR,
     MAX_ENTROPY,
@@ -59,14 +59,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="smm demo", description=__doc__)
     parser.add_argument(
-        "--steps", type=int, default=20_000, help="environment steps to learn from"
+        "--steps", type=_positive, default=20_000, help="steps to learn from (default %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
     parser.add_argument(
-        "--episodes", type=int, default=400, help="episodes to compare with (default 400)"
+        "--episodes", type=_positive, default=400, help="to compare with (default %(default)s)"
     )
     parser.add_argument("--folder", default="", help="run folder (default: a new one in runs/)")
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number of at least 1")
+    return int(text)
 
 
 def _arguments(options: argparse.Namespace) -> dict[str, str]:
@@ -99,7 +105,7 @@ def _show(graph: Graph, episodes: int, seed: int, seconds: float) -> int:
 def _recorded_angles(bag: Path) -> tuple[NDArray[np.floating], int]:
     """Return the valve's angle (rad) after every recorded transition, and how many are missing."""
     reading = read_transitions(bag)
-    ends = [record.next_observation[[9, 10]] for record in reading]
+    ends = [record.next_observation[[VALVE_COS, VALVE_SIN]] for record in reading]
     cosine, sine = np.array(ends).T
     return np.arctan2(sine, cosine), sum(reading.gaps.values())
 
@@ -122,7 +128,7 @@ def compare(path: Path, episodes: int, seed: int) -> list[Exploration]:
 
 def _play(path: Path, episodes: int, seed: int, learnt: bool) -> NDArray[np.floating]:
     torch.set_num_threads(1)
-    learner: Learner = checkpoint.open_learner(path)
+    learner = checkpoint.open_learner(path)
     history = learner.history.averaged()
     if not learnt:
         history = PolicyHistory(history.config)

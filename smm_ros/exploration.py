@@ -11,6 +11,7 @@ matplotlib.use("Agg")  # a picture is written, no window is opened
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.projections.polar import PolarAxes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from smm_core.metrics import ANGLE_BINS, angle_entropy, angle_histogram
@@ -60,7 +61,7 @@ def draw(
 
     `training` is (environment steps, entropy of all angles up to there in nats).
     """
-    figure = plt.figure(figsize=(15, 4.8), layout="constrained")
+    figure = plt.figure(figsize=(15, 5.2), layout="constrained")
     figure.suptitle("Exploring the D'Claw's valve by State Marginal Matching", fontsize=15)
     polar = figure.add_subplot(1, 3, 1, projection="polar")
     assert isinstance(polar, PolarAxes)
@@ -82,10 +83,12 @@ def _draw_angles(axes: PolarAxes, explorations: list[Exploration]) -> None:
     circle = np.linspace(0, 2 * np.pi, 200)
     axes.plot(circle, np.full(200, 100 / ANGLE_BINS), "k--", linewidth=1, label="uniform target")
     axes.set_theta_zero_location("N")
-    axes.set_yticks([5, 10, 20], ["5 %", "10 %", "20 %"])
+    axes.set_rlabel_position(202.5)  # between two angle labels, where little time is spent
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
     axes.set_rlim(0, None)
     axes.set_title("share of time at each valve angle")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, -0.32), frameon=False)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, -0.4), frameon=False)
 
 
 def _draw_training(
