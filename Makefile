@@ -12,6 +12,7 @@ PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 REQUIREMENTS := requirements.txt requirements-ros.txt requirements-test.txt
+CONSTRAINTS := constraints.txt constraints-ros.txt
 REFERENCE_MODEL := robel==0.1.2
 
 # The build is made anew when one of these changes. Python files are read where they lie.
@@ -45,11 +46,11 @@ lint: setup  ## check style and types only
 clean:  ## remove .venv and everything built
 	rm -rf $(VENV) build smm_ros.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/.installed: $(REQUIREMENTS) constraints-ros.txt
+$(VENV)/.installed: $(REQUIREMENTS) $(CONSTRAINTS)
 	@sh scripts/preflight.sh $(PYTHON)
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "set-up: downloading and installing, a few minutes the first time"
-	$(BIN)/pip install --quiet $(PIP_ARGS) -c constraints-ros.txt $(REQUIREMENTS:%=-r %)
+	$(BIN)/pip install --quiet $(PIP_ARGS) $(CONSTRAINTS:%=-c %) $(REQUIREMENTS:%=-r %)
 	@$(BIN)/pip install --quiet $(PIP_ARGS) --no-deps $(REFERENCE_MODEL) 2>/dev/null \
 	  || echo "set-up: $(REFERENCE_MODEL) cannot be installed by this pip;" \
 	          "the tests that compare the twin with it will be skipped"
