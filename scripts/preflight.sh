@@ -4,8 +4,8 @@
 # Usage: preflight.sh PYTHON
 
 python=${1:-python3}
-oldest_minor=11  # NumPy and Matplotlib of requirements.txt need it
-newest_minor=14  # the newest Python that the ROS 2 wheels exist for
+oldest_minor=10  # the oldest Python that the ROS 2 wheels exist for
+newest_minor=14  # the newest
 oldest_cmake=3.21
 failed=0
 

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol, Self
+from typing import Protocol
 
 import rclpy
 from rclpy.context import Context
@@ -210,7 +210,7 @@ class Watch:
         """Tell whether the trainer has said that it is done."""
         return self._listener.status is not None and self._listener.status.done
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Watch:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -5,11 +5,16 @@ import importlib.util
 import re
 import subprocess
 import sys
-import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
 INTERFACES = sorted(
@@ -20,6 +25,11 @@ SOURCES = sorted(
     for folder in ("smm_core", "smm_ros", "launch", "urdf", "test")
     for path in ROOT.joinpath(folder).rglob("*.py")
 )
+PINNED = sorted(
+    path.name for kind in ("requirements", "constraints") for path in ROOT.glob(f"{kind}*.txt")
+)
+PYTHONS = ("3.10", "3.11")  # one on each side of the only border that a marker draws
+
 LONGEST_FILE = 350
 LONGEST_FUNCTION = 60
 
@@ -49,11 +59,17 @@ def imported(*folders: str) -> set[str]:
     return names
 
 
-def requirements(name: str) -> dict[str, str]:
-    """Return the versions that a requirements file pins, by package."""
+def requirements(name: str, python: str = "3.11") -> list[Requirement]:
+    """Return what a requirements or constraints file holds for a version of Python."""
     lines = ROOT.joinpath(name).read_text().splitlines()
-    pins = (line.partition("#")[0].strip() for line in lines)
-    return dict(pin.split("==") for pin in pins if pin)
+    found = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    here = {"python_version": python}
+    return [one for one in found if one.marker is None or one.marker.evaluate(here)]
+
+
+def names(file: str, python: str = "3.11") -> set[str]:
+    """Return the packages that a requirements or constraints file names."""
+    return {one.name for one in requirements(file, python)}
 
 
 def ros_packages() -> set[str]:
@@ -102,14 +118,16 @@ def test_an_executable_starts_the_node_of_its_name(name):
     assert importlib.util.find_spec(f"smm_ros.{name}_node")
 
 
-def test_third_party_imports_are_required_and_requirements_are_imported():
+@pytest.mark.parametrize("version", PYTHONS)
+def test_third_party_imports_are_required_and_requirements_are_imported(version):
     ours = {"smm_core", "smm_ros"}
     others = imported("smm_core", "smm_ros") - set(sys.stdlib_module_names) - ours
     python = {INSTALLED_AS.get(name, name) for name in others - ros_packages()}
-    assert python == set(requirements("requirements.txt")) - IMPORTED_BY_OTHERS
+    required = names("requirements.txt", version)
+    assert python == required - IMPORTED_BY_OTHERS
     project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text())["project"]
     ranges = {re.match(r"[\w-]+", line).group() for line in project["dependencies"]}
-    assert ranges == set(requirements("requirements.txt"))
+    assert ranges == required
 
 
 def test_imported_ros_packages_are_required_by_apt_and_by_pip():
@@ -117,18 +135,29 @@ def test_imported_ros_packages_are_required_by_apt_and_by_pip():
     launched = imported("launch") - set(sys.stdlib_module_names) - {"smm_core", "smm_ros"}
     assert ros_packages() | launched <= named
     wheels = {f"ros-kilted-{name.replace('_', '-')}" for name in ros_packages()}
-    assert wheels <= set(requirements("requirements-ros.txt"))
+    assert wheels <= names("requirements-ros.txt")
 
 
-@pytest.mark.parametrize("name", [path.name for path in sorted(ROOT.glob("requirements*.txt"))])
-def test_requirements_are_pinned(name):
-    assert all(re.fullmatch(r"[\d.]+", version) for version in requirements(name).values())
+@pytest.mark.parametrize("version", PYTHONS)
+@pytest.mark.parametrize("file", PINNED)
+def test_a_python_gets_exactly_one_version_of_a_package(file, version):
+    pins = requirements(file, version)
+    assert all(re.fullmatch(r"==[\d.]+", str(pin.specifier)) for pin in pins)
+    assert len(pins) == len(names(file, version))
 
 
-def test_constraints_name_ros_wheels_only():
+def test_what_one_file_pins_no_other_pins():
+    pinned = [name for file in PINNED for name in names(file)]
+    assert len(pinned) == len(set(pinned))
+
+
+def test_constraints_keep_ros_wheels_apart_from_what_they_leave_in_the_list():
     # The wheels also leave entries such as `rclpy==9.1.2` in pip's list, which on the index are
     # other people's packages.
-    assert all(name.startswith("ros-") for name in requirements("constraints-ros.txt"))
+    wheels = names("constraints-ros.txt")
+    assert all(name.startswith("ros-") for name in wheels)
+    left = {name.removeprefix("ros-").replace("-", "_") for name in wheels}
+    assert not left & {name.replace("-", "_") for name in names("constraints.txt")}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=described)

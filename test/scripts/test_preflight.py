@@ -54,7 +54,9 @@ def machine(tmp_path):
     return Machine(tmp_path)
 
 
-def test_a_complete_machine_passes_in_silence(machine):
+@pytest.mark.parametrize("version", ["3.10", "3.14"])
+def test_a_complete_machine_passes_in_silence(machine, version):
+    machine.add_python(version)
     assert machine.check() == (0, [])
 
 
@@ -76,13 +78,13 @@ def test_a_missing_tool_gets_one_line_that_says_what_to_install(machine, tool, p
     assert lines[0].endswith(f"sudo apt install {package}")
 
 
-@pytest.mark.parametrize("version", ["2.7", "3.10", "3.15"])
+@pytest.mark.parametrize("version", ["2.7", "3.9", "3.15"])
 def test_a_python_without_wheels_gets_one_line_with_the_range(machine, version):
     machine.add_python(version)
     status, lines = machine.check()
     assert status == 1
     assert len(lines) == 1
-    assert f"Python {version}, but 3.11 to 3.14" in lines[0]
+    assert f"Python {version}, but 3.10 to 3.14" in lines[0]
 
 
 @pytest.mark.parametrize(
