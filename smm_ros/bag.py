@@ -146,6 +146,26 @@ def read_transitions(
     )
 
 
+def next_sequences(folder: Path, hands: Collection[str]) -> dict[str, int]:
+    """Return the number after the last transition of each of the hands that the bag has.
+
+    Looks into the newest files only, as far back as it takes. Raises BagError for damage.
+    """
+    found: dict[str, int] = {}
+    for file in reversed(bag_files(folder)):
+        if found.keys() >= set(hands):
+            break
+        last: dict[str, int] = {}
+        for message in Reading([file], lambda topic: topic.type == _TRANSITION):
+            try:
+                hand, sequence = peek_transition(message.data)
+            except TransitionWireError as error:
+                raise BagError(f"{file}: {error}") from error
+            last[hand] = max(last.get(hand, 0), sequence + 1)
+        found = last | found
+    return found
+
+
 def _files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     listed = [paths] if isinstance(paths, (str, Path)) else paths
     return [file for path in listed for file in _files_at(Path(path))]

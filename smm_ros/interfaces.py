@@ -52,9 +52,9 @@ JOINT_STATES_QOS = _profile(10)
 # One command is under way at a time; the hand refuses one that answers an older state.
 JOINT_COMMAND_QOS = _profile(10)
 
-# Minutes of data at 10 Hz: the trainer and the recorder may be away for a restart or a long
-# update without a gap.
-TRANSITIONS_QOS = _profile(5000)
+# Minutes of data at 10 Hz, kept by the policy server: a trainer or recorder that is found late, or
+# is away for a restart, gets them all the same. What it had before it knows by its number.
+TRANSITIONS_QOS = _profile(5000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 # Whether the hand is stopped; known at once to who comes late.
 STOPPED_QOS = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

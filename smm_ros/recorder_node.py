@@ -14,7 +14,8 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from smm_ros.bag_file import Topic
+from smm_ros.bag import next_sequences
+from smm_ros.bag_file import BagError, Topic
 from smm_ros.bag_topics import installed_topic
 from smm_ros.bag_writer import BagWriter
 from smm_ros.diagnostics import Diagnostics
@@ -67,7 +68,7 @@ class RecorderNode(Node):
         self._config = declare(self, RecorderConfig())
         self._folder = Path(self._config.bag_dir).expanduser().resolve()
         self._uses_sim_time = self.get_parameter("use_sim_time").value
-        self._sequences = SequenceMeter()
+        self._sequences = SequenceMeter(self._recorded())
         self._shown_fault = ""
         channels = self._channels()
         topics = [_described(name, kind, qos) for name, kind, qos in channels]
@@ -94,14 +95,26 @@ class RecorderNode(Node):
 
     def _channels(self) -> list[tuple[str, type, QoSProfile]]:
         """Return absolute name, message type and quality of service of each topic."""
-        hands = dict.fromkeys(hand.strip("/") for hand in self._config.hands)
         of_hands = [
-            (f"/{hand}/{name}", kind, qos) for hand in hands for name, kind, qos in _OF_EACH_HAND
+            (f"/{hand}/{name}", kind, qos)
+            for hand in self._hands()
+            for name, kind, qos in _OF_EACH_HAND
         ]
         of_graph = [
             (self.resolve_topic_name(name), kind, qos) for name, kind, qos in _OF_THE_GRAPH
         ]
         return of_hands + of_graph
+
+    def _recorded(self) -> dict[str, int]:
+        """Return the next transition of each hand that a bag to be continued has some of."""
+        try:
+            return next_sequences(self._folder, self._hands())
+        except BagError as error:
+            self.get_logger().warning(f"may record transitions twice: {error}")
+            return {}
+
+    def _hands(self) -> list[str]:
+        return list(dict.fromkeys(hand.strip("/") for hand in self._config.hands))
 
     def _subscribe(self, name: str, kind: type, qos: QoSProfile) -> None:
         on_message = self._on_transition if kind is Transition else self._on_message
@@ -110,8 +123,9 @@ class RecorderNode(Node):
         self.create_subscription(kind, name, partial(on_message, name), deep, raw=True)
 
     def _on_transition(self, topic: str, data: bytes, info: Mapping[str, int]) -> None:
-        self._sequences.mark(*peek_transition(data))
-        self._on_message(topic, data, info)
+        # One that was found late, or started again, is sent what it has missed and what it has.
+        if self._sequences.mark(*peek_transition(data)):
+            self._on_message(topic, data, info)
 
     def _on_message(self, topic: str, data: bytes, info: Mapping[str, int]) -> None:
         if self._uses_sim_time:
@@ -135,6 +149,8 @@ class RecorderNode(Node):
         for hand in self._sequences.received:
             values[f"{hand}/transitions"] = self._sequences.received[hand]
             values[f"{hand}/gaps"] = self._sequences.missing[hand]
+        for hand, repeated in self._sequences.repeated.items():
+            values[f"{hand}/transitions recorded before"] = repeated
         missing = self._sequences.missing.total()
         if status.fault:
             return Level.ERROR, status.fault, values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from smm_core.config import Config, option
@@ -152,15 +152,20 @@ class Recording:
 class SequenceMeter:
     """Counts, per hand, what came and what is missing in an ascending sequence."""
 
-    def __init__(self) -> None:
-        """Start with no hand known."""
+    def __init__(self, expected: Mapping[str, int] | None = None) -> None:
+        """`expected`: the next number of each hand of which there are transitions already."""
         self.received: Counter[str] = Counter()
         self.missing: Counter[str] = Counter()
-        self._expected: dict[str, int] = {}
+        self.repeated: Counter[str] = Counter()
+        self._expected = dict(expected or {})
 
-    def mark(self, hand: str, sequence: int) -> None:
-        """Note a number; the first of each hand is taken as its beginning."""
-        self.received[hand] += 1
+    def mark(self, hand: str, sequence: int) -> bool:
+        """Note a number and tell whether it is new; a hand's first is taken as its beginning."""
         expected = self._expected.get(hand, sequence)
-        self.missing[hand] += max(0, sequence - expected)
-        self._expected[hand] = max(expected, sequence + 1)
+        if sequence < expected:
+            self.repeated[hand] += 1
+            return False
+        self.received[hand] += 1
+        self.missing[hand] += sequence - expected
+        self._expected[hand] = sequence + 1
+        return True

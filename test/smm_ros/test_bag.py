@@ -7,7 +7,7 @@ import pytest
 from mcap.writer import CompressionType, Writer
 from rclpy.serialization import serialize_message
 
-from smm_ros.bag import read_messages, read_transitions
+from smm_ros.bag import next_sequences, read_messages, read_transitions
 from smm_ros.bag_file import BagError
 from smm_ros.bag_topics import installed_topic
 from smm_ros.bag_writer import BagWriter
@@ -80,6 +80,16 @@ def test_each_hand_goes_on_where_it_was_left(tmp_path):
     write_transitions(tmp_path / "run", both(60))
     reading = read_transitions(tmp_path / "run", {"left": 58, "right": 60})
     assert keys(reading) == [("left", 58), ("left", 59)]
+
+
+def test_what_comes_next_is_found_in_the_newest_file_that_has_the_hand(tmp_path):
+    folder = tmp_path / "run"
+    assert next_sequences(folder, HANDS) == {}
+    write_transitions(folder, [("left", n) for n in range(9)] + [("right", n) for n in range(80)])
+    assert len(list(folder.glob("*.mcap"))) > 1
+    assert next_sequences(folder, HANDS) == {"left": 9, "right": 80}
+    assert next_sequences(folder, ["right"])["right"] == 80
+    assert next_sequences(folder, ["other"]).get("other") is None
 
 
 def test_missing_and_doubled_transitions_are_counted_and_left_out(tmp_path):

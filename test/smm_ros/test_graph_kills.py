@@ -1,7 +1,6 @@
 """The whole graph as processes: each node in turn is killed and started again on its own."""
 
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from smm_ros import interfaces as names
 from smm_ros.bag import read_messages
 from smm_ros.conversions import status_from_msg
 from smm_ros.graph import render
-from smm_ros.msg import TrainingStatus, Transition
+from smm_ros.msg import TrainingStatus
 from smm_ros.node_process import command
 from smm_ros.transition_wire import peek_transition
 
@@ -60,18 +59,12 @@ class Run:
         )
         self.graph.write_parameter_files()
         self.folder = folder
-        self.processes, self.arrived = {}, []
-        ros.node.create_subscription(
-            Transition, names.TRANSITIONS, self._on_transition, names.TRANSITIONS_QOS
-        )
+        self.processes = {}
         self._statuses = ros.collect(
             TrainingStatus, names.TRAINING_STATUS, names.TRAINING_STATUS_QOS
         )
         for node in self.graph.nodes:
             self.start(node.name)
-
-    def _on_transition(self, message):
-        self.arrived.append((time.monotonic(), message.sequence))
 
     def start(self, name):
         node = next(node for node in self.graph.nodes if node.name == name)
@@ -139,7 +132,6 @@ def assert_counts_agree(run, status):
 @pytest.mark.parametrize("name", TOTAL)
 def test_graph_goes_on_after_a_node_was_killed_and_started_again(run, reports, name):
     run.wait_until_it_learns()
-    killed_at = time.monotonic()
     run.kill(name)
     for witness, words in {
         "hand": [("policy_server", "hand"), ("trainer", "no transitions of dclaw")],
@@ -151,12 +143,7 @@ def test_graph_goes_on_after_a_node_was_killed_and_started_again(run, reports, n
     run.start(name)
     status = run.wait_for_the_end()
     assert_counts_agree(run, status)
-    recorded, gaps = run.recorded(), status.hands[0].gaps
-    if name == "recorder":
-        assert gaps == 0
-        assert [n for t, n in run.arrived if t < killed_at - 1.0 and n not in recorded] == []
-        assert status.hands[0].received_sequence - 1 in recorded
-    else:
-        # What is neither learnt from nor recorded can only have died with the policy server.
-        assert gaps <= (1 if name == "policy_server" else 0)
-        assert len(recorded) == run.total
+    # What is not learnt from, or not recorded, can only have died with the policy server.
+    most = 1 if name == "policy_server" else 0
+    assert status.hands[0].gaps <= most
+    assert run.total - most <= len(run.recorded()) <= run.total

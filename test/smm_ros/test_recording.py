@@ -89,9 +89,12 @@ def test_an_error_nobody_foresaw_reaches_the_one_who_asks():
         recording.status()
 
 
-def test_missing_numbers_are_counted_per_hand_from_the_first_seen():
-    meter = SequenceMeter()
-    for hand, sequence in [("a", 5), ("a", 6), ("b", 0), ("a", 9), ("a", 8), ("b", 3), ("a", 10)]:
-        meter.mark(hand, sequence)
-    assert meter.missing == {"a": 2, "b": 2}
-    assert meter.received == {"a": 5, "b": 2}
+def test_missing_and_repeated_numbers_are_counted_per_hand_from_the_first_expected():
+    meter = SequenceMeter({"a": 4})
+    marks = [("a", 3), ("a", 5), ("b", 7), ("a", 6), ("a", 9), ("a", 6), ("b", 10), ("a", 10)]
+    assert [meter.mark(hand, sequence) for hand, sequence in marks] == [
+        False, True, True, True, True, False, True, True,
+    ]  # fmt: skip
+    assert meter.missing == {"a": 3, "b": 2}
+    assert meter.received == {"a": 4, "b": 2}
+    assert meter.repeated == {"a": 2}
