@@ -48,7 +48,7 @@ clean:  ## remove .venv and everything built
 
 $(VENV)/.installed: $(REQUIREMENTS) $(CONSTRAINTS)
 	@sh scripts/preflight.sh $(PYTHON)
-	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "set-up: downloading and installing, a few minutes the first time"
 	$(BIN)/pip install --quiet $(PIP_ARGS) $(CONSTRAINTS:%=-c %) $(REQUIREMENTS:%=-r %)
 	@$(BIN)/pip install --quiet $(PIP_ARGS) --no-deps $(REFERENCE_MODEL) 2>/dev/null \
