@@ -214,7 +214,7 @@ class TrainerNode(Node):
             yield progress.save_fault
         now = time.monotonic()
         if self._config.bag and now > self._recorder_missed_at:
-            yield "the recorder is silent; what comes now is lost to a restarted trainer"
+            yield "the recorder is silent; is it running?"
         for hand in progress.hands:
             if now > self._missed_at[hand.hand] and not progress.behind:
                 yield f"no transitions of {hand.hand}; are its hand and policy server running?"
