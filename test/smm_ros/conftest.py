@@ -24,6 +24,8 @@ from rclpy.task import Future
 from smm_ros.ros_environment import missing_variables
 
 NAMESPACE = "dclaw"
+PATIENCE = 30.0
+"""Time after which a test no longer waits, s; a busy machine may take ten to start a node."""
 
 
 class NodeProcess:
@@ -45,7 +47,7 @@ class NodeProcess:
     def running(self) -> bool:
         return self.process.poll() is None
 
-    def terminate(self, timeout: float = 10.0) -> int:
+    def terminate(self, timeout: float = PATIENCE) -> int:
         """Ask it to end with SIGTERM; return its exit status (minus the signal if killed)."""
         self.process.terminate()
         return self.wait(timeout)
@@ -55,7 +57,7 @@ class NodeProcess:
         self.process.kill()
         self.process.wait()
 
-    def wait(self, timeout: float = 10.0) -> int:
+    def wait(self, timeout: float = PATIENCE) -> int:
         """Return its exit status once it has ended; fails after the timeout, in s."""
         try:
             return self.process.wait(timeout)
@@ -92,7 +94,9 @@ class RosClient:
         while (left := end - time.monotonic()) > 0:
             self.executor.spin_once(timeout_sec=left)
 
-    def wait_for(self, condition: Callable[[], Any], timeout: float = 10.0, what: str = "") -> Any:
+    def wait_for(
+        self, condition: Callable[[], Any], timeout: float = PATIENCE, what: str = ""
+    ) -> Any:
         """Spin until the condition is true; return what it returned."""
         end = time.monotonic() + timeout
         while not (value := condition()):
@@ -100,7 +104,7 @@ class RosClient:
             self.executor.spin_once(timeout_sec=0.05)
         return value
 
-    def result(self, future: Future, timeout: float = 10.0) -> Any:
+    def result(self, future: Future, timeout: float = PATIENCE) -> Any:
         """Return what the future comes to."""
         self.wait_for(future.done, timeout, "the answer")
         return future.result()
@@ -111,7 +115,9 @@ class RosClient:
         self.node.create_subscription(message_type, topic, messages.append, qos)
         return messages
 
-    def call(self, service_type: type, name: str, request: Any = None, timeout: float = 10) -> Any:
+    def call(
+        self, service_type: type, name: str, request: Any = None, timeout: float = PATIENCE
+    ) -> Any:
         """Return the answer of a service, once it is there."""
         if name not in self._clients:
             client = self.node.create_client(service_type, name)
@@ -162,7 +168,7 @@ class Reports:
         ]
 
     def wait_for(
-        self, node: str, condition: Callable[[Report], Any], timeout: float = 10
+        self, node: str, condition: Callable[[Report], Any], timeout: float = PATIENCE
     ) -> Report:
         """Return the first report of a node, from now on, that meets the condition."""
         seen = len(self.of(node))

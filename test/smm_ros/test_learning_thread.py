@@ -59,7 +59,7 @@ class Started:
         self.thread = LearningThread(config, LAYOUT, self.snapshots.append, self.told.set)
         self.thread.start()
 
-    def wait_for(self, condition, timeout=10.0):
+    def wait_for(self, condition, timeout=30.0):
         end = time.monotonic() + timeout
         while not condition(self.thread.progress):
             if self.thread.error:

@@ -81,8 +81,8 @@ class Trainer:
         for record in records:
             self.policies.publish(policy_to_msg(record))
 
-    def wait_for(self, count, timeout=15.0):
-        self.ros.wait_for(lambda: len(self.messages) >= count, timeout, f"{count} transitions")
+    def wait_for(self, count):
+        self.ros.wait_for(lambda: len(self.messages) >= count, what=f"{count} transitions")
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_transitions_are_numbered_without_gap_and_end_exactly_at_the_allowance(
     trainer, hand, serve, reports
 ):
     serve()
-    reports.wait_for("policy_server", lambda report: "the trainer" in report.values["phase"], 20)
+    reports.wait_for("policy_server", lambda report: "the trainer" in report.values["phase"])
     assert trainer.sequences == []
     for allowed in (25, 26, 60):
         trainer.say(allowed)
@@ -137,7 +137,7 @@ def test_transitions_are_numbered_without_gap_and_end_exactly_at_the_allowance(
 def test_episode_waits_for_the_policy_that_the_trainer_announced(trainer, hand, serve, reports):
     serve()
     trainer.say(100, version=1)
-    reports.wait_for("policy_server", lambda r: "waits for policy 1" in r.message, 25)
+    reports.wait_for("policy_server", lambda r: "waits for policy 1" in r.message)
     assert trainer.sequences == []
     trainer.send(policy(1))
     trainer.wait_for(100)
@@ -150,7 +150,7 @@ def test_policy_that_does_not_fit_is_refused_and_the_last_good_one_plays_on(
     server = serve()
     trainer.say(10, version=1)
     trainer.send(policy(1))
-    trainer.wait_for(10, 25)
+    trainer.wait_for(10)
     bad = {
         "checksum": policy(2, damage="!"),
         "Layout": policy(3, layout=Layout(11, 9)),
@@ -180,7 +180,7 @@ def test_stopped_hand_is_named_as_the_reason_and_clearing_the_stop_goes_on(
 ):
     serve(episode_steps=1_000_000)
     trainer.say(1_000_000)
-    trainer.wait_for(20, 25)
+    trainer.wait_for(20)
     assert ros.call(Trigger, names.STOP).success
     report = reports.wait_for("policy_server", lambda r: "clear_stop" in r.message)
     assert report.level == WARN
@@ -198,12 +198,12 @@ def test_stopped_hand_is_named_as_the_reason_and_clearing_the_stop_goes_on(
 def test_server_that_is_killed_goes_on_with_the_next_number(trainer, hand, serve, reports):
     first = serve()
     trainer.say(1_000_000)
-    trainer.wait_for(30, 25)
+    trainer.wait_for(30)
     first.kill()
     trainer.ros.spin(0.5)
     before = len(trainer.messages)
     second = serve()
-    trainer.wait_for(before + 30, 25)
+    trainer.wait_for(before + 30)
     numbers = trainer.sequences
     assert numbers == sorted(set(numbers))
     # At most the one under way when it was killed is missing.
@@ -220,16 +220,16 @@ def test_hand_that_is_killed_in_a_reset_is_asked_again_when_it_is_back(
     first = start_node("hand", real_time_factor=0.2)  # reports fall into so slow a reset
     serve()
     trainer.say(20)
-    reports.wait_for("hand", lambda r: r.values["phase"] == "resetting", 25)
+    reports.wait_for("hand", lambda r: r.values["phase"] == "resetting")
     first.kill()
     start_node("hand", real_time_factor=0.0)
-    trainer.wait_for(20, 25)
+    trainer.wait_for(20)
 
 
 def test_ending_tells_of_the_episode_under_way_and_leaves_the_hand_alone(trainer, hand, serve):
     server = serve()
     trainer.say(EPISODE_STEPS + 5)
-    trainer.wait_for(EPISODE_STEPS + 5, 25)
+    trainer.wait_for(EPISODE_STEPS + 5)
     assert server.terminate() == 0
     trainer.ros.wait_for(lambda: len(trainer.episodes) == 2, what="the last episode")
     assert [(e.steps, e.interrupted) for e in trainer.episodes] == [
@@ -244,7 +244,7 @@ def test_one_more_is_played_when_the_trainer_waits_for_transitions_that_are_lost
 ):
     server = serve(loss_timeout=1.0)
     trainer.say(12)
-    trainer.wait_for(12, 25)
+    trainer.wait_for(12)
     end = time.monotonic() + 20
     while len(trainer.messages) < 13:
         trainer.say(12, received=9)
@@ -259,14 +259,14 @@ def test_one_more_is_played_when_the_trainer_waits_for_transitions_that_are_lost
 def test_server_without_its_numbers_goes_on_from_the_trainer_s(trainer, hand, serve):
     serve(run_dir="")
     trainer.say(520, received=500)
-    trainer.wait_for(20, 25)
+    trainer.wait_for(20)
     assert trainer.sequences == list(range(500, 520))
 
 
 def test_trainer_of_another_hand_is_told_apart(trainer, hand, serve, reports):
     serve()
     trainer.say(100, hand="other")
-    report = reports.wait_for("policy_server", lambda r: "other" in r.message, 25)
+    report = reports.wait_for("policy_server", lambda r: "other" in r.message)
     assert "dclaw" in report.message
     assert trainer.sequences == []
 
@@ -274,7 +274,7 @@ def test_trainer_of_another_hand_is_told_apart(trainer, hand, serve, reports):
 def test_parameters_are_described_with_their_ranges(trainer, serve, ros):
     serve()
     request = DescribeParameters.Request(names=["episode_steps", "valve_reset", "history.growth"])
-    answer = ros.call(DescribeParameters, "policy_server/describe_parameters", request, 25)
+    answer = ros.call(DescribeParameters, "policy_server/describe_parameters", request)
     steps, reset, growth = answer.descriptors
     assert steps.integer_range[0].from_value == 1
     assert "'keep'" in reset.description
@@ -292,5 +292,5 @@ def test_parameters_are_described_with_their_ranges(trainer, serve, ros):
 )
 def test_bad_parameter_is_one_line_and_status_one(start_node, settings, error):
     server = start_node("policy_server", **settings)
-    assert server.wait(20) == 1
+    assert server.wait() == 1
     assert server.output.strip() == f"error: {error}"

@@ -14,7 +14,7 @@ TOPIC = installed_topic("/x", "std_msgs/msg/Header")
 DATA = bytes(100)
 
 
-def wait_for(condition, timeout=5.0):
+def wait_for(condition, timeout=30.0):
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end

@@ -73,7 +73,7 @@ class Hand:
     def wait_for_listeners(self, count=1):
         """Wait until the trainer is ready for transitions; with it the recorder, if any."""
         heard = self.transitions.get_subscription_count
-        self.ros.wait_for(lambda: heard() >= count, 20, "who listens to transitions")
+        self.ros.wait_for(lambda: heard() >= count, what="who listens to transitions")
         self.wait_for(lambda status: status.hands)
         self.ros.spin(0.3)
 
@@ -81,7 +81,7 @@ class Hand:
         for sequence in sequences:
             self.transitions.publish(transition_to_msg(record(sequence)))
 
-    def wait_for(self, condition, timeout=20):
+    def wait_for(self, condition):
         """Return the first status from now on that meets the condition."""
         self.statuses.clear()
 
@@ -89,7 +89,7 @@ class Hand:
             statuses = map(status_from_msg, list(self.statuses))
             return next((status for status in statuses if condition(status)), None)
 
-        return self.ros.wait_for(found, timeout, "a training status")
+        return self.ros.wait_for(found, what="a training status")
 
 
 @pytest.fixture
@@ -219,9 +219,10 @@ def test_hand_and_recorder_that_fall_silent_are_reported(
     hand.feed(0, 3)
     report = reports.wait_for("trainer", lambda r: "lost" in r.message)
     assert report.message == "2 transitions of dclaw were lost on the way"
+    reports.wait_for("recorder", lambda r: True)  # one that was never heard is given longer
     recorder.kill()
     expected = "recorder is silent", "no transitions of dclaw", "2 transitions of dclaw"
-    report = reports.wait_for("trainer", lambda r: all(text in r.message for text in expected))
+    report = reports.wait_for("trainer", lambda r: all(text in r.message for text in expected), 45)
     assert report.level == WARN
 
 
@@ -244,7 +245,7 @@ def test_parameters_are_described_with_their_ranges(start, ros):
     request = DescribeParameters.Request(
         names=["window", "hands", "learner.sac.discount", "learner.history.rule"]
     )
-    answer = ros.call(DescribeParameters, "trainer/describe_parameters", request, 25)
+    answer = ros.call(DescribeParameters, "trainer/describe_parameters", request)
     window, hands, discount, rule = answer.descriptors
     limits = window.integer_range[0]
     assert (limits.from_value, limits.to_value) == (1, 100_000)
