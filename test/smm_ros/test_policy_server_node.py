@@ -217,7 +217,7 @@ def test_server_that_is_killed_goes_on_with_the_next_number(trainer, hand, serve
 def test_hand_that_is_killed_in_a_reset_is_asked_again_when_it_is_back(
     trainer, serve, start_node, reports
 ):
-    first = start_node("hand", real_time_factor=0.2)  # reports fall into so slow a reset
+    first = start_node("hand", real_time_factor=0.05)  # a reset of 2 s: a report falls into it
     serve()
     trainer.say(20)
     reports.wait_for("hand", lambda r: r.values["phase"] == "resetting")
