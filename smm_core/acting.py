@@ -6,16 +6,22 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from smm_core.generators import Generators
 from smm_core.history import PolicyHistory, Snapshot, SnapshotError
-from smm_core.networks import Actor
+from smm_core.networks import Actor, skill_onehot
 from smm_core.transitions import Floats, Layout
 
 RANDOM_VERSION = 0
 """Policy version of uniformly random actions, played before the first snapshot."""
+
+
+_SEED_OFFSET = 1_000_003
+
+
+def acting_seed(seed: int) -> int:
+    """Return the seed of a run's acting, so that it never shares a stream with its learning."""
+    return seed + _SEED_OFFSET
 
 
 class ActingPolicy:
@@ -79,12 +85,8 @@ class ActingPolicy:
         """Return actions in [-1, 1], (R, action_size), for observations (R, obs_size)."""
         noise = self.generators.normal(1, self.layout.action_size)
         blind = self.generators.uniform(self.layout.action_size, low=-1.0, high=1.0)
-        inputs = torch.cat((torch.from_numpy(obs), self._skill_onehot()), -1).unsqueeze(1)
+        onehot = skill_onehot(self.skill, self.layout)
+        inputs = torch.cat((torch.from_numpy(obs), onehot), -1).unsqueeze(1)
         action, _ = self._actor.sample(inputs, noise)
         plays_blind = torch.from_numpy(self.version == RANDOM_VERSION).unsqueeze(1)
         return torch.where(plays_blind, blind, action.squeeze(1)).numpy()
-
-    def _skill_onehot(self) -> Tensor:
-        if not self.layout.skill_size:
-            return torch.zeros(len(self.skill), 0)
-        return F.one_hot(self.skill, self.layout.num_skills).float()

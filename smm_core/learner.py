@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from smm_core.config import Config, option
 from smm_core.density import VAE, VAEConfig
 from smm_core.discriminator import Discriminator, DiscriminatorConfig
 from smm_core.generators import Generators
 from smm_core.history import HistoryConfig, PolicyHistory, Snapshot
+from smm_core.networks import skill_onehot
 from smm_core.replay import ReplayBuffer
 from smm_core.reward import RewardConfig, RewardTerms, smm_reward
 from smm_core.sac import SAC, SACConfig
@@ -79,7 +79,7 @@ class Learner:
         """
         batch = self.replay.sample(self.config.batch_size, self.generators)
         state = self.space.select(batch.next_obs)
-        onehot = self._onehot(batch.skill)
+        onehot = skill_onehot(batch.skill, self.layout)
         density_loss = self.density.fit(state, onehot, self.generators)
         if self.layout.num_skills > 1:
             self.discriminator.fit(state, batch.skill)
@@ -115,11 +115,6 @@ class Learner:
         if weights.skill_entropy:
             entropies["entropy_z_given_s"] = -terms.posterior.mean(-1) / weights.skill_entropy
         return entropies
-
-    def _onehot(self, skill: Tensor) -> Tensor:
-        if not self.layout.skill_size:
-            return torch.zeros(*skill.shape, 0)
-        return F.one_hot(skill, self.layout.num_skills).float()
 
     @property
     def _present_version(self) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smm_core.generators import Generators
+from smm_core.transitions import Layout
 
 LOG_STD_RANGE = (-5.0, 2.0)
 
@@ -36,6 +37,13 @@ def mlp(generators: Generators, sizes: Sequence[int]) -> nn.Sequential:
     for inputs, outputs in pairwise(sizes):
         layers += [Linear(generators, inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def skill_onehot(skill: Tensor, layout: Layout) -> Tensor:
+    """Return the one-hot skills, (..., skill_size), of skills (...); width 0 for one skill."""
+    if not layout.skill_size:
+        return torch.zeros(*skill.shape, 0)
+    return F.one_hot(skill, layout.num_skills).float()
 
 
 class Actor(nn.Module):

@@ -14,7 +14,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from smm_core import checkpoint
-from smm_core.acting import ActingPolicy
+from smm_core.acting import ActingPolicy, acting_seed
 from smm_core.config import Config, ConfigError, option, to_mapping
 from smm_core.learner import Learner, LearnerConfig
 from smm_core.metrics import coverage
@@ -49,8 +49,7 @@ class Training:
         layout = layout_of(envs[0], learner_config.num_skills)
         self.learner = Learner(layout, learner_config, seeds)
         history, hidden = self.learner.history, learner_config.sac.hidden
-        # Offset, so that acting and learning never share a stream.
-        acting = ActingPolicy(layout, hidden, history, [seed + 1_000_003 for seed in seeds])
+        acting = ActingPolicy(layout, hidden, history, [acting_seed(seed) for seed in seeds])
         self.rollout = Rollout(envs, acting, seeds)
         self._losses: dict[str, torch.Tensor] = {}
         self._stopping = False

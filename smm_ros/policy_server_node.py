@@ -17,7 +17,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
-from smm_core.acting import ActingPolicy
+from smm_core.acting import ActingPolicy, acting_seed
 from smm_core.config import Config, option
 from smm_core.history import HistoryConfig, PolicyHistory, Snapshot, SnapshotError
 from smm_core.transitions import Layout
@@ -95,8 +95,7 @@ class PolicyServerNode(Node):
         self._hand = self.get_namespace().strip("/")
         layout = Layout(len(OBS_NAMES), NUM_JOINTS, self._config.num_skills)
         history = PolicyHistory(self._config.history)
-        # Apart from the trainer's stream of the same seed.
-        seeds = [self._config.seed + 1_000_003]
+        seeds = [acting_seed(self._config.seed)]
         self._acting = ActingPolicy(layout, self._config.hidden, history, seeds)
         self._sequences = SequenceFile(self._sequence_path())
         self._episodes = Episodes(
