@@ -74,21 +74,25 @@ def load(path: Path, learner: Learner) -> dict[str, Any]:
 
     Raises CheckpointError naming the first setting that differs, or the part that is damaged.
     """
-    tensors, numbers = read(path)
+    return _put(path, *read(path), learner)
+
+
+def _put(path: Path, tensors: dict[str, Tensor], numbers: Any, learner: Learner) -> dict[str, Any]:
     _check_settings(path, numbers, _settings(learner))
     try:
         _load_learner_state(learner, tensors, numbers)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} lacks a part of the learner: {error!r}") from error
-    return numbers["extra"]
+    extra: dict[str, Any] = numbers["extra"]
+    return extra
 
 
 def open_learner(path: Path) -> Learner:
     """Build the learner that a checkpoint was saved from, with all that it knew."""
-    _, numbers = read(path)
+    tensors, numbers = read(path)
     config = from_mapping(LearnerConfig, numbers["config"])
     learner = Learner(Layout(**numbers["layout"]), config, range(numbers["runs"]))
-    load(path, learner)
+    _put(path, tensors, numbers, learner)
     return learner
 
 
