@@ -89,14 +89,16 @@ def _arguments(options: argparse.Namespace) -> dict[str, str]:
 def _show(graph: Graph, episodes: int, seed: int, seconds: float) -> int:
     bag, picture = graph.run_dir / "bag", graph.run_dir / "exploration.png"
     path = checkpoint.newest(graph.run_dir / "checkpoints")
-    assert path is not None  # a graph that ended well has saved one
+    if path is None:
+        print(f"ended before the first step, so there is nothing to show: {graph.run_dir}")
+        return 1
     angles, gaps = _recorded_angles(bag)
-    learnt_steps = checkpoint.read(path)[1]["steps"]
+    missing = checkpoint.read(path)[1]["steps"] - len(angles)
     print(f"\nplaying {episodes} episodes with the learnt policies and {episodes} at random ...")
     explorations = compare(path, episodes, seed)
     draw(explorations, _growth(angles), picture)
     print(f"\n{len(angles)} transitions in {seconds:.0f} s; in the bag, without a gap: ", end="")
-    print("yes" if not gaps and len(angles) == learnt_steps else f"no, {gaps} are missing")
+    print("yes" if not gaps and not missing else f"no, {missing} are missing")
     print(_table(explorations, angles))
     print(f"picture     {picture}\nbag         {bag}\ncheckpoint  {path}")
     return 0
