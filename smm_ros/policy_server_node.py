@@ -110,7 +110,6 @@ class PolicyServerNode(Node):
         self._refused = 0
         self._refusal = self._trouble = ""
         self._valve_angle = 0.0
-        self._stamp = 0
         self._make_interfaces()
 
     def _sequence_path(self) -> Path | None:
@@ -158,17 +157,13 @@ class PolicyServerNode(Node):
             self._send(self._episodes.interrupt())
 
     def _on_state(self, message: JointState) -> None:
-        self._resets.heard()
         try:
             state = hand_state_from_msg(message)
         except ConversionError as error:
             self._note(str(error))
             return
         self._valve_angle = state.valve_angle_wrapped
-        before, self._stamp = self._stamp, stamp_ns(message)
-        if self._stamp < before:
-            self._resets.forget()
-        self._send(self._episodes.see(self._stamp, state))
+        self._send(self._episodes.see(stamp_ns(message), state))
 
     def _on_policy(self, message: PolicySnapshot) -> None:
         record = policy_from_msg(message)

@@ -23,7 +23,8 @@ class ResetClient:
     """One reset at a time of the hand in the node's namespace.
 
     A hand that is killed stays in the graph for seconds, and a goal it was sent is never
-    answered; so a hand that neither answers nor shows states is asked again.
+    answered; so a hand whose answer or feedback stays away is asked again. The states it shows
+    count for nothing: they may be those of a hand started since, that knows of no reset.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class ResetClient:
         """Make the client.
 
         `on_done` gets the stamp (ns) of the first state after the reset; a reset is given up
-        after `silence` s without a sign of the hand, and after `timeout` s in any case.
+        after `silence` s without a word about it, and after `timeout` s in any case.
         """
         self.trouble = ""
         """What the last try failed of; empty when it went well."""
@@ -40,17 +41,8 @@ class ResetClient:
         self._on_done = on_done
         self._silence, self._timeout = silence, timeout
         self._number = 0
-        self._is_under_way = self._is_answered = False
+        self._is_under_way = False
         self._asked = self._heard = self._retry = 0.0
-
-    def heard(self) -> None:
-        """Note a sign of life of the hand."""
-        self._heard = time.monotonic()
-
-    def forget(self) -> None:
-        """Note that the hand was started anew and knows of no reset that was under way."""
-        if self._is_under_way:
-            self._fail("the hand was started anew while it was to be reset")
 
     def ask(self, valve_angle: float) -> None:
         """Ask for a reset with the valve at an angle (rad), unless one is under way."""
@@ -62,23 +54,24 @@ class ResetClient:
         if not self._client.server_is_ready():
             self.trouble = "there is no hand to reset; is it running?"
             return
-        self._is_under_way, self._is_answered, self._asked = True, False, now
+        self._is_under_way, self._asked, self._heard = True, now, now
         self._number += 1
         number = self._number
-        sent = self._client.send_goal_async(reset_goal(valve_angle), lambda _: self.heard())
+        sent = self._client.send_goal_async(reset_goal(valve_angle), lambda _: self._hear(number))
         sent.add_done_callback(lambda future: self._on_answer(number, future))
 
     def _is_overdue(self, now: float) -> bool:
-        # States alone are no answer: they may be those of a hand that never heard the goal.
-        silent = now - max(self._asked, self._heard if self._is_answered else 0.0)
-        return silent > self._silence or now - self._asked > self._timeout
+        return now - self._heard > self._silence or now - self._asked > self._timeout
+
+    def _hear(self, number: int) -> None:
+        if number == self._number:
+            self._heard = time.monotonic()
 
     def _on_answer(self, number: int, future: Future[ClientGoalHandle]) -> None:
         goal = future.result()
         if number != self._number or goal is None:
             return
-        self._is_answered = True
-        self.heard()
+        self._hear(number)
         if not goal.accepted:
             self._fail("the hand refuses to be reset; is it stopped (clear_stop) or not active?")
             return
@@ -89,7 +82,6 @@ class ResetClient:
         response = future.result()
         if number != self._number or response is None:
             return
-        self.heard()
         outcome = reset_outcome_from_msg(response.result)
         if not outcome.success:
             self._fail(f"the reset failed: {outcome.message}")

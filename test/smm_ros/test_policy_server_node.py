@@ -218,7 +218,7 @@ def test_hand_that_is_killed_in_a_reset_is_asked_again_when_it_is_back(
     trainer, serve, start_node, reports
 ):
     first = start_node("hand", real_time_factor=0.05)  # a reset of 2 s: a report falls into it
-    serve()
+    serve(state_timeout=5.0)  # the new hand is there, and shows states, before this is over
     trainer.say(20)
     reports.wait_for("hand", lambda r: r.values["phase"] == "resetting")
     first.kill()
