@@ -130,9 +130,7 @@ def _check_settings(path: Path, numbers: Any, expected: Any, where: str = "") ->
 
 def _optimizers(learner: Learner) -> dict[str, torch.optim.Optimizer]:
     return {
-        "actor": learner.sac.actor_optimizer,
-        "critic": learner.sac.critic_optimizer,
-        "temperature": learner.sac.temperature_optimizer,
+        **learner.sac.optimizers,
         "density": learner.density.optimizer,
         "discriminator": learner.discriminator.optimizer,
     }

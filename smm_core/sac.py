@@ -50,11 +50,11 @@ class SAC(nn.Module):
         self.target_entropy = config.entropy_per_action * actions
         self.action_size = actions
         rate = config.learning_rate
-        self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), lr=rate, fused=True)
-        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), lr=rate, fused=True)
-        self.temperature_optimizer = torch.optim.Adam(
-            [self.log_alpha], lr=config.temperature_learning_rate
-        )
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "actor": torch.optim.Adam(self.actor.parameters(), lr=rate, fused=True),
+            "critic": torch.optim.Adam(self.critic.parameters(), lr=rate, fused=True),
+            "temperature": torch.optim.Adam([self.log_alpha], lr=config.temperature_learning_rate),
+        }
 
     def update(
         self, batch: Batch, reward: Tensor, skill_onehot: Tensor, generators: Generators
@@ -95,22 +95,22 @@ class SAC(nn.Module):
         values = self.critic(obs, batch.action)
         loss = F.mse_loss(values, target.unsqueeze(1).expand_as(values), reduction="none")
         loss = loss.mean(-1).sum(1)
-        self.critic_optimizer.zero_grad()
+        self.optimizers["critic"].zero_grad()
         loss.sum().backward()
-        self.critic_optimizer.step()
+        self.optimizers["critic"].step()
         return loss.detach()
 
     def _update_actor(self, obs: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
         action, log_prob = self.actor.sample(obs, self._noise(obs, generators))
         value = self.critic(obs, action).amin(1)
         loss = (self.log_alpha.detach().exp() * log_prob - value).mean(-1)
-        self.actor_optimizer.zero_grad()
+        self.optimizers["actor"].zero_grad()
         loss.sum().backward(inputs=list(self.actor.parameters()))
-        self.actor_optimizer.step()
+        self.optimizers["actor"].step()
         return loss.detach(), log_prob.detach()
 
     def _update_temperature(self, log_prob: Tensor) -> None:
         surplus = (log_prob + self.target_entropy).mean(-1, keepdim=True)
-        self.temperature_optimizer.zero_grad()
+        self.optimizers["temperature"].zero_grad()
         (-self.log_alpha * surplus).sum().backward()
-        self.temperature_optimizer.step()
+        self.optimizers["temperature"].step()

@@ -67,7 +67,7 @@ def test_the_critics_learn_the_soft_value_and_nothing_beyond_the_end(terminated)
 
 def test_the_actor_trusts_the_smaller_critic_and_is_paid_for_being_random():
     agent, generators = sac(initial_temperature=0.3)
-    freeze(agent.critic_optimizer)
+    freeze(agent.optimizers["critic"])
     rows, stream = batch(), copy.deepcopy(generators)
     stream.normal(32, 2)  # what the critics' target draws
     with torch.no_grad():
@@ -79,7 +79,7 @@ def test_the_actor_trusts_the_smaller_critic_and_is_paid_for_being_random():
 
 def test_a_critic_step_leaves_the_actor_alone():
     agent, generators = sac()
-    freeze(agent.actor_optimizer)
+    freeze(agent.optimizers["actor"])
     actor, critic = weights(agent.actor), weights(agent.critic)
     update(agent, generators, batch())
     assert same(actor, agent.actor)
@@ -88,7 +88,7 @@ def test_a_critic_step_leaves_the_actor_alone():
 
 def test_an_actor_step_leaves_the_critics_alone():
     agent, generators = sac()
-    freeze(agent.critic_optimizer)
+    freeze(agent.optimizers["critic"])
     actor, critic = weights(agent.actor), weights(agent.critic)
     update(agent, generators, batch())
     assert same(critic, agent.critic)
@@ -97,8 +97,8 @@ def test_an_actor_step_leaves_the_critics_alone():
 
 def test_the_critics_gradient_is_that_of_their_own_loss_and_does_not_pile_up():
     agent, generators = sac(tau=0.0)
-    freeze(agent.actor_optimizer)
-    freeze(agent.critic_optimizer)
+    freeze(agent.optimizers["actor"])
+    freeze(agent.optimizers["critic"])
     rows, reward = batch(terminated=1.0), torch.ones(1, 32)
     errors = agent.critic(rows.obs, rows.action) - 1.0
     expected = torch.autograd.grad(errors.square().mean(-1).sum(), agent.critic.parameters())
@@ -110,8 +110,8 @@ def test_the_critics_gradient_is_that_of_their_own_loss_and_does_not_pile_up():
 
 def test_the_actors_gradient_does_not_pile_up():
     agent, generators = sac(tau=0.0, temperature_learning_rate=0.0)
-    freeze(agent.actor_optimizer)
-    freeze(agent.critic_optimizer)
+    freeze(agent.optimizers["actor"])
+    freeze(agent.optimizers["critic"])
     gradients = []
     for _ in range(2):
         update(agent, copy.deepcopy(generators), batch())
