@@ -18,7 +18,7 @@ from smm_core.generators import Generators
 from smm_core.learner import Learner, LearnerConfig
 from smm_core.transitions import Layout
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".safetensors"
 
 
@@ -130,18 +130,17 @@ def _check_settings(path: Path, numbers: Any, expected: Any, where: str = "") ->
 
 def _optimizers(learner: Learner) -> dict[str, torch.optim.Optimizer]:
     return {
-        **learner.sac.optimizers,
-        "density": learner.density.optimizer,
-        "discriminator": learner.discriminator.optimizer,
+        **{f"sac.{name}": found for name, found in learner.sac.optimizers.items()},
+        **{f"objective.{name}": found for name, found in learner.objective.optimizers.items()},
     }
 
 
 def _learner_state(learner: Learner) -> tuple[dict[str, Tensor], dict[str, Any]]:
     groups: dict[str, Mapping[str, Tensor]] = {
         "sac": learner.sac.state_dict(),
-        "density": learner.density.state_dict(),
-        "discriminator": learner.discriminator.state_dict(),
+        "objective": learner.objective.state_dict(),
         "replay": learner.replay.state(),
+        "skill_prior": {"probabilities": learner.skill_prior.probabilities},
         "random": {"streams": learner.generators.state()},
     }
     for name, optimizer in _optimizers(learner).items():
@@ -165,9 +164,9 @@ def _load_learner_state(learner: Learner, tensors: dict[str, Tensor], numbers: A
         return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
 
     learner.sac.load_state_dict(group("sac"))
-    learner.density.load_state_dict(group("density"))
-    learner.discriminator.load_state_dict(group("discriminator"))
+    learner.objective.load_state_dict(group("objective"))
     learner.replay.load_state(group("replay"))
+    learner.skill_prior.probabilities.copy_(group("skill_prior")["probabilities"])
     learner.generators.load_state(group("random")["streams"])
     for name, optimizer in _optimizers(learner).items():
         slots: dict[int, dict[str, Tensor]] = {}

@@ -1,165 +1,39 @@
-"""Density models q_z(s) that return log-densities in nats."""
+"""What every density model q_z(s) can do; each model is a file of its own."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-from smm_core.config import Config, option
-from smm_core.generators import Generators
-from smm_core.networks import mlp
-from smm_core.target import StateSpace
-
-LOG_2PI = math.log(2 * math.pi)
+from torch import Tensor
 
 
 class Density(Protocol):
-    """What the learner asks of any density model."""
+    """A model q_z(s) of the states visited, R runs at once; also a torch module.
+
+    States are (R, B, size) as `StateSpace.select` gives them; `skill_onehot` is (R, B, skill_size)
+    and has width 0 where there is one skill. All that has to be saved is in `state_dict`.
+    """
 
     is_exact: bool
     """Whether `log_prob` is the log-density itself or a lower bound on it."""
+    optimizers: dict[str, torch.optim.Optimizer]
+    """Optimisers whose state a checkpoint keeps; none where nothing is learnt by gradient."""
 
-    def fit(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
-        """Take one gradient step on states (R, B, size); return the mean loss in nats, (R,)."""
+    def observe(self, state: Tensor, skill_onehot: Tensor) -> None:
+        """Take in states reached for the first time; only models that count them do anything."""
 
-    def log_prob(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
-        """Return log q_z(s) in nats, (R, B), for states (R, B, size)."""
+    def fit(self, state: Tensor, skill_onehot: Tensor, generators: Any) -> Tensor:
+        """Learn from states drawn from the replay; return the mean loss in nats before, (R,)."""
 
+    def log_prob(self, state: Tensor, skill_onehot: Tensor, generators: Any) -> Tensor:
+        """Return log q_z(s) in nats, or a lower bound on it, (R, B)."""
 
-@dataclass(frozen=True)
-class VAEConfig(Config):
-    """Variational autoencoder over (s, one-hot z)."""
+    def sample(self, skill_onehot: Tensor, generators: Any) -> Tensor:
+        """Draw one state for each of (R, B, skill_size): (R, B, size)."""
 
-    hidden: tuple[int, ...] = option((150, 150), "widths of the hidden layers", low=1)
-    code_size: int = option(8, "size of the latent code", low=1)
-    learning_rate: float = option(3e-3, "Adam's step size", low=0.0)
-    samples: int = option(4, "codes drawn for each bound; 1 is the ELBO", low=1)
-    scale: float = option(
-        0.2,
-        "width of the decoder, the detail that the density resolves: rad for angles, standard "
-        "deviations for the rest; 0 learns it",
-        low=0.0,
-    )
-    min_scale: float = option(0.05, "smallest width where it is learnt", low=1e-3)
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything learnt, as a torch module does."""
 
-
-class VAE(nn.Module):
-    """A variational autoencoder whose decoder is normalised, so that its bound is in nats.
-
-    Linear coordinates decode to a Gaussian, angles to a von Mises distribution (a density on the
-    circle: no mass is lost at +-pi). `log_prob` is the importance-weighted bound
-    log q(s) >= E log 1/K sum_k q(s|c_k) q(c_k) / e(c_k|s), which is the ELBO at K = 1
-    (Burda et al., Importance Weighted Autoencoders, 2016); `fit` raises the same bound.
-    """
-
-    is_exact = False
-
-    def __init__(
-        self, generators: Generators, space: StateSpace, skill_size: int, config: VAEConfig
-    ) -> None:
-        super().__init__()
-        self.space, self.config = space, config
-        hidden, code = config.hidden, config.code_size
-        outputs = 2 * space.num_linear + 3 * space.num_circular
-        self.encoder = mlp(generators, (space.feature_size + skill_size, *hidden, 2 * code))
-        self.decoder = mlp(generators, (code + skill_size, *hidden, outputs))
-        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
-        runs = len(generators)
-        self.seen = nn.Buffer(torch.zeros(runs, 1, 1))
-        self.mean = nn.Buffer(torch.zeros(runs, 1, space.num_linear))
-        self.deviation = nn.Buffer(torch.ones(runs, 1, space.num_linear))
-
-    def fit(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
-        """Take one gradient step on the bound; return minus its mean before the step, (R,)."""
-        self._track_scale(self.space.split(state)[0])
-        loss = -self._bound(state, skill_onehot, generators).mean(1)
-        self.optimizer.zero_grad()
-        loss.sum().backward()
-        self.optimizer.step()
-        return loss.detach()
-
-    @torch.no_grad()
-    def log_prob(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
-        """Return the importance-weighted lower bound on log q_z(s) in nats, (R, B)."""
-        return self._bound(state, skill_onehot, generators)
-
-    def _bound(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
-        samples = self.config.samples
-        mean, log_std = self._encode(state, skill_onehot)
-        code, log_ratio = self._draw(mean, log_std, generators, samples)
-        log_likelihood = self._log_likelihood(state, skill_onehot, code)
-        return torch.logsumexp(log_likelihood - log_ratio, -1) - math.log(samples)
-
-    def _encode(self, state: Tensor, skill_onehot: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log of the standard deviation of e(c|s), each (R, B, code)."""
-        linear, angles = self.space.split(state)
-        normalised = torch.cat(((linear - self.mean) / self.deviation, angles), -1)
-        inputs = torch.cat((self.space.features(normalised), skill_onehot), -1)
-        mean, log_std = self.encoder(inputs).chunk(2, dim=-1)
-        return mean, log_std.clamp(-6.0, 3.0)
-
-    def _draw(
-        self, mean: Tensor, log_std: Tensor, generators: Generators, samples: int
-    ) -> tuple[Tensor, Tensor]:
-        """Draw codes c ~ e(c|s), (R, B, K, code), with log e(c|s) - log q(c), (R, B, K)."""
-        mean, log_std = mean.unsqueeze(2), log_std.unsqueeze(2)
-        noise = generators.normal(mean.shape[1], samples, self.config.code_size)
-        code = mean + log_std.exp() * noise
-        return code, (0.5 * (code.square() - noise.square()) - log_std).sum(-1)
-
-    def _log_likelihood(self, state: Tensor, skill_onehot: Tensor, code: Tensor) -> Tensor:
-        """Return log q(s|c) summed over the coordinates, (R, B, K)."""
-        runs, batch, samples, _ = code.shape
-        onehot = skill_onehot.unsqueeze(2).expand(-1, -1, samples, -1)
-        joint = torch.cat((code, onehot), -1).view(runs, batch * samples, -1)
-        decoded = self.decoder(joint).view(runs, batch, samples, -1)
-        state = state.unsqueeze(2)
-        linear, angles = self.space.split(state)
-        sizes = (self.space.num_linear,) * 2 + (self.space.num_circular,) * 3
-        mean, log_std, east, north, log_width = decoded.split(sizes, dim=-1)
-        log_std, log_width = self._log_scale(log_std), self._log_scale(log_width)
-        deviation = self.deviation.unsqueeze(2)
-        error = (linear - self.mean.unsqueeze(2)) / deviation - mean
-        gaussian = -0.5 * (error / log_std.exp()).square() - log_std - 0.5 * LOG_2PI
-        gaussian = gaussian - deviation.log()  # back to the density of s in its own units
-        von_mises = _von_mises_log_prob(angles, torch.atan2(north, east), log_width)
-        return gaussian.sum(-1) + von_mises.sum(-1)
-
-    def _log_scale(self, decoded: Tensor) -> Tensor:
-        """Return the log of the decoder's widths: the fixed one, or what was decoded, bounded.
-
-        Fixed is the default: a learnt width soon covers a state of few coordinates by itself,
-        the code goes unused, and the density has one peak at most.
-        """
-        if self.config.scale:
-            return torch.full_like(decoded, math.log(self.config.scale))
-        floor = math.log(self.config.min_scale)
-        return floor + F.softplus(decoded - floor)
-
-    def _track_scale(self, linear: Tensor) -> None:
-        """Keep the mean and deviation of all linear coordinates seen, for well-scaled inputs."""
-        if not self.space.num_linear:
-            return
-        batch = linear.shape[1]
-        share = batch / (self.seen + batch)
-        shift = linear.mean(1, keepdim=True) - self.mean
-        variance = linear.var(1, unbiased=False, keepdim=True) - self.deviation.square()
-        spread = variance + (1.0 - share) * shift.square()
-        self.deviation.copy_((self.deviation.square() + share * spread).sqrt().clamp_min(1e-6))
-        self.mean.add_(share * shift)
-        self.seen.add_(batch)
-
-
-def _von_mises_log_prob(angle: Tensor, centre: Tensor, log_width: Tensor) -> Tensor:
-    """Return the log-density on the circle, nats per rad, of concentration 1 / width^2.
-
-    Uses log I0(k) = k + log(i0e(k)), which does not overflow for narrow widths.
-    """
-    concentration = (-2.0 * log_width).exp()
-    log_bessel = torch.special.i0e(concentration).log()
-    return concentration * ((angle - centre).cos() - 1.0) - LOG_2PI - log_bessel
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
+        """Continue from what `state_dict` returned."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from smm_core.config import Config, option
 from smm_core.generators import Generators
 from smm_core.networks import mlp
-from smm_core.target import StateSpace
+from smm_core.state_space import StateSpace
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from torch import Tensor
 
@@ -19,30 +18,22 @@ class RewardConfig(Config):
     skill_entropy: float = option(1.0, "weight of log d(z|s), whose mean is -H[z|s]", low=0.0)
 
 
-class RewardTerms(NamedTuple):
-    """The four terms as they enter the sum, signs and weights included, and the sum; nats."""
-
-    target: Tensor
-    density: Tensor
-    posterior: Tensor
-    prior: Tensor
-    total: Tensor
-
-
 def smm_reward(
     log_p_target: Tensor,
     log_density: Tensor,
     log_skill_posterior: Tensor,
     log_skill_prior: Tensor,
     weights: RewardConfig,
-) -> RewardTerms:
-    """Return r_z(s) = log p*(s) - log q_z(s) + log d(z|s) - log p(z), equation 8.
+) -> dict[str, Tensor]:
+    """Return the four terms of r_z(s) = log p*(s) - log q_z(s) + log d(z|s) - log p(z).
 
-    All four inputs are log-probabilities in nats of one broadcastable shape. A state is paid for
-    being wanted, for being rare under its own skill, and for telling its skill apart.
+    Equation 8: the reward is their sum. All inputs are log-probabilities in nats of one
+    broadcastable shape; the terms come with sign and weight. A state is paid for being wanted, for
+    being rare under its own skill, and for telling its skill apart.
     """
-    target = weights.target * log_p_target
-    density = -weights.state_entropy * log_density
-    posterior = weights.skill_entropy * log_skill_posterior
-    prior = -log_skill_prior
-    return RewardTerms(target, density, posterior, prior, target + density + posterior + prior)
+    return {
+        "target": weights.target * log_p_target,
+        "density": -weights.state_entropy * log_density,
+        "posterior": weights.skill_entropy * log_skill_posterior,
+        "prior": -log_skill_prior,
+    }

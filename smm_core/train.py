@@ -15,10 +15,12 @@ from torch.utils.tensorboard import SummaryWriter
 
 from smm_core import checkpoint
 from smm_core.acting import ActingPolicy, acting_seed
-from smm_core.config import Config, ConfigError, option, to_mapping
+from smm_core.config import Config, ConfigError, from_mapping, option, to_mapping
 from smm_core.learner import Learner, LearnerConfig
 from smm_core.metrics import coverage
 from smm_core.rollout import Env, Rollout, layout_of, make_env
+from smm_core.state_space import StateConfig
+from smm_core.target import SUGGESTED, TargetConfig
 
 Metrics = dict[str, Any]
 Report = Callable[[Metrics], None]
@@ -114,11 +116,15 @@ class Training:
 
 
 def with_env_defaults(config: LearnerConfig, env: Env) -> LearnerConfig:
-    """Take the matched state from the environment's metadata where the settings name none."""
-    suggested = env.unwrapped.metadata.get("matched_state")
-    if not suggested or config.state.linear or config.state.circular:
+    """Take from the environment's metadata the matched state and the target not named here."""
+    metadata = env.unwrapped.metadata
+    if config.state.linear or config.state.circular or "matched_state" not in metadata:
         return config
-    return replace(config, state=replace(config.state, **suggested))
+    config = replace(config, state=from_mapping(StateConfig, metadata["matched_state"]))
+    if config.target.name == SUGGESTED and "target" in metadata:
+        # Not with another state: a density over angles says nothing of positions.
+        config = replace(config, target=from_mapping(TargetConfig, metadata["target"]))
+    return config
 
 
 def _new_folder(folder: Path, env_id: str, config: TrainConfig) -> None:

@@ -75,6 +75,8 @@ class Kept:
     """Probability of each version; sum 1."""
     trained_steps: Mapping[int, int] = field(default_factory=dict)
     """Transitions seen when each version was frozen."""
+    skill_prior: tuple[float, ...] = ()
+    """p(z)"""
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,7 @@ class LearningThread(threading.Thread):
             tuple(history.snapshots[version] for version in versions),
             {version: history.weights[version] / total for version in versions},
             dict(self._trained_steps),
+            tuple(self.learner.skill_prior.probabilities.tolist()),
         )
         for snapshot in snapshots:
             self._on_snapshot(snapshot)

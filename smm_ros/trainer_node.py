@@ -151,7 +151,7 @@ class TrainerNode(Node):
                 trained_steps=kept.trained_steps[snapshot.version],
                 history_versions=tuple(kept.weights),
                 history_weights=tuple(kept.weights.values()),
-                skill_prior=(1.0 / skills,) * skills,
+                skill_prior=kept.skill_prior,
                 weights=data,
             )
             self._policies.publish(policy_to_msg(record))

@@ -33,10 +33,8 @@ class DClawExploreEnv(gymnasium.Env[Observation, Action]):
     metadata = {
         "render_modes": [],
         # What a learner matches where it is told nothing else: the valve's angle, uniformly.
-        "matched_state": {
-            "circular": (task.VALVE_COS, task.VALVE_SIN),
-            "target": "uniform_circle",
-        },
+        "matched_state": {"circular": (task.VALVE_COS, task.VALVE_SIN)},
+        "target": {"name": "uniform_circle"},
     }
 
     def __init__(self, hand: Hand | None = None, valve_reset: str = ZERO) -> None:

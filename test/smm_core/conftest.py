@@ -50,7 +50,7 @@ def _config(**settings: object) -> LearnerConfig:
         "replay_capacity": 64,
         "random_steps": 4,
         "sac": {"hidden": [16, 16]},
-        "density": {"hidden": [16], "code_size": 2, "samples": 3},
+        "density": {"vae": {"hidden": [16], "code_size": 2, "samples": 3}},
         "discriminator": {"hidden": [16]},
         "history": {"capacity": 3, "period": 3},
     }
@@ -75,7 +75,8 @@ class Ring(gymnasium.Env):
     REACH, EPISODE = 0.3, 20
     metadata = {
         "render_modes": [],
-        "matched_state": {"circular": (0, 1), "target": "uniform_circle"},
+        "matched_state": {"circular": (0, 1)},
+        "target": {"name": "uniform_circle"},
     }
     observation_space = Box(-1.0, 1.0, (2,))
     action_space = Box(-1.0, 1.0, (1,))

@@ -68,10 +68,10 @@ def test_a_restored_learner_goes_on_bit_for_bit(make, play, tmp_path, layout, se
 def test_a_checkpoint_holds_every_part_that_learns(make, tmp_path):
     tensors, _ = everything(make(10, SKILLED), tmp_path)
     groups = {name.split("/")[0] for name in tensors}
-    optimizers = {"actor", "critic", "temperature", "density", "discriminator"}
-    assert groups == {"sac", "density", "discriminator", "replay", "random", "history"} | {
-        f"optimizer.{name}" for name in optimizers
-    }
+    parts = {"sac", "objective", "replay", "random", "history", "skill_prior"}
+    optimizers = {"sac.actor", "sac.critic", "sac.temperature"}
+    optimizers |= {"objective.vae", "objective.discriminator"}
+    assert groups == parts | {f"optimizer.{name}" for name in optimizers}
 
 
 def test_saving_changes_nothing(make, play, tmp_path):

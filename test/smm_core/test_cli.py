@@ -12,7 +12,7 @@ from smm_core import checkpoint, cli
 SMALL = [
     "--learner.random_steps", "50", "--learner.batch_size", "8",
     "--learner.replay_capacity", "500",
-    "--learner.sac.hidden", "8", "--learner.density.hidden", "8", "--report_period", "50",
+    "--learner.sac.hidden", "8", "--learner.density.vae.hidden", "8", "--report_period", "50",
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import torch
 
 from smm_core.discriminator import Discriminator, DiscriminatorConfig
 from smm_core.generators import Generators
-from smm_core.target import StateConfig, StateSpace
+from smm_core.state_space import StateConfig, StateSpace
 
 SPACE = StateSpace(StateConfig(circular=(0, 1)), obs_size=2)
 SKILLS = 3

@@ -5,7 +5,7 @@ from smm_core.evaluate import visit
 from smm_core.history import PolicyHistory
 from smm_core.learner import Learner, LearnerConfig
 from smm_core.sac import SACConfig
-from smm_core.target import StateConfig
+from smm_core.state_space import StateConfig
 from smm_core.transitions import Layout
 
 CONFIG = LearnerConfig(

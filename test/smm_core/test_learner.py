@@ -89,7 +89,9 @@ def test_several_skills_have_all_four_terms(make, play):
     torch.testing.assert_close(metrics["reward_total"], terms)
 
 
-@pytest.mark.parametrize("part", ["density", "discriminator", "sac.actor", "sac.critic"])
+@pytest.mark.parametrize(
+    "part", ["objective.density", "objective.discriminator", "sac.actor", "sac.critic"]
+)
 def test_an_update_teaches_every_model(make, play, part):
     learner = make(SKILLED)
     play(learner, 4)
@@ -161,4 +163,4 @@ def test_an_observation_that_jumps_after_standing_still_keeps_everything_finite(
         while learner.updates_owed > 0:
             metrics = learner.update()
             assert all(values.isfinite().all() for values in metrics.values()), metrics
-    assert all(p.isfinite().all() for p in learner.density.parameters())
+    assert all(p.isfinite().all() for p in learner.objective.density.parameters())

@@ -7,7 +7,7 @@ from torch.distributions.transforms import TanhTransform
 from torch.nn import functional as F
 
 from smm_core.generators import Generators
-from smm_core.networks import LOG_STD_RANGE, Actor, Linear, TwinCritic, mlp
+from smm_core.networks import LOG_STD_RANGE, Actor, Critic, Linear, mlp
 
 SEEDS = (5, 2, 9)
 
@@ -56,13 +56,13 @@ def test_a_run_starts_the_same_alone_and_beside_others(build):
 
 def test_a_runs_critics_start_the_same_alone_and_beside_others():
     x, action = inputs(3, 6, 4), inputs(3, 6, 2)
-    together = TwinCritic(Generators(SEEDS), 6, (8, 8))(x, action)
-    alone = TwinCritic(Generators(SEEDS[1:2]), 6, (8, 8))(x[1:2], action[1:2])
+    together = Critic(Generators(SEEDS), 6, (8, 8))(x, action)
+    alone = Critic(Generators(SEEDS[1:2]), 6, (8, 8))(x[1:2], action[1:2])
     torch.testing.assert_close(together[1], alone[0])
 
 
 def test_twin_critics_differ():
-    values = TwinCritic(Generators(SEEDS), 6, (8,))(inputs(3, 6, 4), inputs(3, 6, 2))
+    values = Critic(Generators(SEEDS), 6, (8,))(inputs(3, 6, 4), inputs(3, 6, 2))
     assert values.shape == (3, 2, 6)
     assert (values[:, 0] - values[:, 1]).abs().min() > 1e-4
 

@@ -130,21 +130,17 @@ def test_a_run_that_fails_is_saved_up_to_there(train, tmp_path, kind, error):
 
 def test_the_environment_names_the_matched_state_unless_the_settings_do(ring, small_config):
     env = make_env(ring)
-    taken = with_env_defaults(small_config(), env).state
-    assert (taken.circular, taken.target) == ((0, 1), "uniform_circle")
+    taken = with_env_defaults(small_config(), env)
+    assert (taken.state.circular, taken.target.name) == ((0, 1), "uniform_circle")
     own = small_config(state={"linear": [1]})
     assert with_env_defaults(own, env) == own
     plain = make_env("Pendulum-v1")
     assert with_env_defaults(small_config(), plain) == small_config()
 
 
-def test_a_target_in_the_settings_outlives_the_environments_matched_state(
-    ring, small_config, monkeypatch
-):
-    env = make_env(ring)
-    monkeypatch.setitem(env.unwrapped.metadata, "matched_state", {"circular": (0, 1)})
-    taken = with_env_defaults(small_config(state={"target": "uniform_circle"}), env).state
-    assert (taken.circular, taken.target) == ((0, 1), "uniform_circle")
+def test_a_target_in_the_settings_goes_before_the_environments(ring, small_config):
+    taken = with_env_defaults(small_config(target={"name": "reward"}), make_env(ring))
+    assert (taken.state.circular, taken.target.name) == ((0, 1), "reward")
 
 
 def test_it_visits_the_ring_more_evenly_than_random_actions_do(train):
@@ -152,7 +148,7 @@ def test_it_visits_the_ring_more_evenly_than_random_actions_do(train):
     learner = {
         "batch_size": 64,
         "sac": {"hidden": [64, 64], "learning_rate": 1e-3, "temperature_learning_rate": 1e-3},
-        "density": {"hidden": [64, 64], "code_size": 4},
+        "density": {"vae": {"hidden": [64, 64], "code_size": 4}},
         "history": {"period": 100},
     }
     found = {}

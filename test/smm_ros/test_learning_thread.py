@@ -10,12 +10,14 @@ import pytest
 
 from smm_core import checkpoint
 from smm_core.config import ConfigError
-from smm_core.density import VAEConfig
+from smm_core.densities import DensityConfig
 from smm_core.history import HistoryConfig
 from smm_core.learner import LearnerConfig
 from smm_core.sac import SACConfig
-from smm_core.target import StateConfig
+from smm_core.state_space import StateConfig
+from smm_core.target import TargetConfig
 from smm_core.transitions import Layout, TransitionError
+from smm_core.vae import VAEConfig
 from smm_ros.learning_thread import LearningThread, TrainerConfig
 from smm_ros.records import HandProgress, TransitionRecord
 
@@ -25,8 +27,9 @@ SMALL = LearnerConfig(
     replay_capacity=1000,
     random_steps=10,
     sac=SACConfig(hidden=(8,)),
-    density=VAEConfig(hidden=(8,), code_size=2),
-    state=StateConfig(circular=(2, 3), target="uniform_circle"),
+    density=DensityConfig(vae=VAEConfig(hidden=(8,), code_size=2)),
+    state=StateConfig(circular=(2, 3)),
+    target=TargetConfig(name="uniform_circle"),
     history=HistoryConfig(period=5, capacity=4),
 )
 

@@ -23,8 +23,9 @@ LEARNER = {
     "replay_capacity": 500,
     "random_steps": RANDOM_STEPS,
     "sac": {"hidden": [8]},
-    "density": {"hidden": [8], "code_size": 2},
-    "state": {"circular": [9, 10], "target": "uniform_circle"},
+    "density": {"vae": {"hidden": [8], "code_size": 2}},
+    "state": {"circular": [9, 10]},
+    "target": {"name": "uniform_circle"},
     "history": {"period": PERIOD, "capacity": CAPACITY},
 }
 

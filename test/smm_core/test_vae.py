@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.distributions import Normal, VonMises
 
-from smm_core.density import VAE, VAEConfig
 from smm_core.generators import Generators
-from smm_core.target import StateConfig, StateSpace
+from smm_core.state_space import StateConfig, StateSpace
+from smm_core.vae import VAE, VAEConfig
 
 CIRCLE = StateSpace(StateConfig(circular=(0, 1)), obs_size=2)
 LINE = StateSpace(StateConfig(linear=(0,)), obs_size=1)
