@@ -12,7 +12,9 @@ from torch.nn import functional as F
 from smm_core.config import Config, option
 from smm_core.generators import Generators
 from smm_core.networks import mlp
+from smm_core.running_scale import RunningScale
 from smm_core.state_space import StateSpace
+from smm_core.von_mises import von_mises_log_prob, von_mises_sample
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -56,17 +58,14 @@ class VAE(nn.Module):
         self.decoder = mlp(generators, (code + skill_size, *hidden, outputs))
         self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
         self.optimizers: dict[str, torch.optim.Optimizer] = {"vae": self.optimizer}
-        runs = len(generators)
-        self.seen = nn.Buffer(torch.zeros(runs, 1, 1))
-        self.mean = nn.Buffer(torch.zeros(runs, 1, space.num_linear))
-        self.deviation = nn.Buffer(torch.ones(runs, 1, space.num_linear))
+        self.scale = RunningScale(len(generators), space.num_linear)
 
     def observe(self, state: Tensor, skill_onehot: Tensor) -> None:
         """Do nothing: what is learnt is learnt by `fit`."""
 
     def fit(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
         """Take one gradient step on the bound; return minus its mean before the step, (R,)."""
-        self._track_scale(self.space.split(state)[0])
+        self.scale.observe(self.space.split(state)[0])
         loss = -self._bound(state, skill_onehot, generators).mean(1)
         self.optimizer.zero_grad()
         loss.sum().backward()
@@ -78,6 +77,16 @@ class VAE(nn.Module):
         """Return the importance-weighted lower bound on log q_z(s) in nats, (R, B)."""
         return self._bound(state, skill_onehot, generators)
 
+    @torch.no_grad()
+    def sample(self, skill_onehot: Tensor, generators: Generators) -> Tensor:
+        """Draw states, (R, B, size): a code of the prior, then of what it decodes to."""
+        code = generators.normal(skill_onehot.shape[1], 1, self.config.code_size)
+        decoded = (part.squeeze(2) for part in self._decode(code, skill_onehot))
+        mean, log_std, centre, log_width = decoded
+        noise = generators.normal(*mean.shape[1:])
+        linear = self.scale.restore(mean + log_std.exp() * noise)
+        return torch.cat((linear, von_mises_sample(centre, log_width, generators)), -1)
+
     def _bound(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
         samples = self.config.samples
         mean, log_std = self._encode(state, skill_onehot)
@@ -88,7 +97,7 @@ class VAE(nn.Module):
     def _encode(self, state: Tensor, skill_onehot: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log of the standard deviation of e(c|s), each (R, B, code)."""
         linear, angles = self.space.split(state)
-        normalised = torch.cat(((linear - self.mean) / self.deviation, angles), -1)
+        normalised = torch.cat((self.scale.normalise(linear), angles), -1)
         inputs = torch.cat((self.space.features(normalised), skill_onehot), -1)
         mean, log_std = self.encoder(inputs).chunk(2, dim=-1)
         return mean, log_std.clamp(-6.0, 3.0)
@@ -104,21 +113,28 @@ class VAE(nn.Module):
 
     def _log_likelihood(self, state: Tensor, skill_onehot: Tensor, code: Tensor) -> Tensor:
         """Return log q(s|c) summed over the coordinates, (R, B, K)."""
+        mean, log_std, centre, log_width = self._decode(code, skill_onehot)
+        linear, angles = self.space.split(state)
+        error = self.scale.normalise(linear).unsqueeze(2) - mean
+        gaussian = -0.5 * (error / log_std.exp()).square() - log_std - 0.5 * LOG_2PI
+        von_mises = von_mises_log_prob(angles.unsqueeze(2), centre, log_width)
+        # The volume takes the density of normalised s back to that of s in its own units.
+        return gaussian.sum(-1) + von_mises.sum(-1) + self.scale.log_volume().unsqueeze(-1)
+
+    def _decode(self, code: Tensor, skill_onehot: Tensor) -> tuple[Tensor, ...]:
+        """Return what codes (R, B, K, code) decode to, (R, B, K, coordinates) each.
+
+        Mean and log of the standard deviation of the linear coordinates, normalised; centre
+        (rad) and log of the width of the angles.
+        """
         runs, batch, samples, _ = code.shape
         onehot = skill_onehot.unsqueeze(2).expand(-1, -1, samples, -1)
         joint = torch.cat((code, onehot), -1).view(runs, batch * samples, -1)
         decoded = self.decoder(joint).view(runs, batch, samples, -1)
-        state = state.unsqueeze(2)
-        linear, angles = self.space.split(state)
         sizes = (self.space.num_linear,) * 2 + (self.space.num_circular,) * 3
         mean, log_std, east, north, log_width = decoded.split(sizes, dim=-1)
-        log_std, log_width = self._log_scale(log_std), self._log_scale(log_width)
-        deviation = self.deviation.unsqueeze(2)
-        error = (linear - self.mean.unsqueeze(2)) / deviation - mean
-        gaussian = -0.5 * (error / log_std.exp()).square() - log_std - 0.5 * LOG_2PI
-        gaussian = gaussian - deviation.log()  # back to the density of s in its own units
-        von_mises = _von_mises_log_prob(angles, torch.atan2(north, east), log_width)
-        return gaussian.sum(-1) + von_mises.sum(-1)
+        centre = torch.atan2(north, east)
+        return mean, self._log_scale(log_std), centre, self._log_scale(log_width)
 
     def _log_scale(self, decoded: Tensor) -> Tensor:
         """Return the log of the decoder's widths: the fixed one, or what was decoded, bounded.
@@ -130,26 +146,3 @@ class VAE(nn.Module):
             return torch.full_like(decoded, math.log(self.config.scale))
         floor = math.log(self.config.min_scale)
         return floor + F.softplus(decoded - floor)
-
-    def _track_scale(self, linear: Tensor) -> None:
-        """Keep the mean and deviation of all linear coordinates seen, for well-scaled inputs."""
-        if not self.space.num_linear:
-            return
-        batch = linear.shape[1]
-        share = batch / (self.seen + batch)
-        shift = linear.mean(1, keepdim=True) - self.mean
-        variance = linear.var(1, unbiased=False, keepdim=True) - self.deviation.square()
-        spread = variance + (1.0 - share) * shift.square()
-        self.deviation.copy_((self.deviation.square() + share * spread).sqrt().clamp_min(1e-6))
-        self.mean.add_(share * shift)
-        self.seen.add_(batch)
-
-
-def _von_mises_log_prob(angle: Tensor, centre: Tensor, log_width: Tensor) -> Tensor:
-    """Return the log-density on the circle, nats per rad, of concentration 1 / width^2.
-
-    Uses log I0(k) = k + log(i0e(k)), which does not overflow for narrow widths.
-    """
-    concentration = (-2.0 * log_width).exp()
-    log_bessel = torch.special.i0e(concentration).log()
-    return concentration * ((angle - centre).cos() - 1.0) - LOG_2PI - log_bessel

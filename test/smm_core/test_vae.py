@@ -237,8 +237,8 @@ def test_the_scale_is_that_of_all_states_seen():
     for states in batches:
         density.fit(states, no_skill(states), Generators((1,)))
     seen = torch.cat(batches)
-    assert float(density.mean) == pytest.approx(float(seen.mean()), rel=1e-3)
-    assert float(density.deviation) == pytest.approx(float(seen.std()), rel=1e-2)
+    assert float(density.scale.mean) == pytest.approx(float(seen.mean()), rel=1e-3)
+    assert float(density.scale.deviation) == pytest.approx(float(seen.std()), rel=1e-2)
 
 
 def test_runs_together_are_the_runs_alone():
