@@ -14,6 +14,7 @@ from smm_core.generators import Generators
 from smm_core.transitions import Layout
 
 LOG_STD_RANGE = (-5.0, 2.0)
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
 class Linear(nn.Module):
@@ -31,11 +32,11 @@ class Linear(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
 
-def mlp(generators: Generators, sizes: Sequence[int]) -> nn.Sequential:
-    """Stack linear layers of the given sizes with ReLU between them."""
+def mlp(generators: Generators, sizes: Sequence[int], activation: str = "relu") -> nn.Sequential:
+    """Stack linear layers of the given sizes with one of ACTIVATIONS between them."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
-        layers += [Linear(generators, inputs, outputs), nn.ReLU()]
+        layers += [Linear(generators, inputs, outputs), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers[:-1])
 
 
@@ -46,14 +47,31 @@ def skill_onehot(skill: Tensor, layout: Layout) -> Tensor:
     return F.one_hot(skill, layout.num_skills).float()
 
 
+def sample_squashed(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Return tanh of a Gaussian's sample, (R, B, actions), and its log-density in nats, (R, B).
+
+    `noise` is standard normal; all arguments are (R, B, actions). The change of variables uses
+    log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)), which does not underflow.
+    """
+    unsquashed = mean + log_std.exp() * noise
+    log_normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
+    log_slope = 2.0 * (math.log(2.0) - unsquashed - F.softplus(-2.0 * unsquashed))
+    return torch.tanh(unsquashed), (log_normal - log_slope).sum(-1)
+
+
 class Actor(nn.Module):
     """A Gaussian squashed by tanh into [-1, 1]; its input is (obs, one-hot skill)."""
 
     def __init__(
-        self, generators: Generators, inputs: int, actions: int, hidden: Sequence[int]
+        self,
+        generators: Generators,
+        inputs: int,
+        actions: int,
+        hidden: Sequence[int],
+        activation: str = "relu",
     ) -> None:
         super().__init__()
-        self.net = mlp(generators, (inputs, *hidden, 2 * actions))
+        self.net = mlp(generators, (inputs, *hidden, 2 * actions), activation)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log of the standard deviation before tanh, each (R, B, actions)."""
@@ -62,29 +80,24 @@ class Actor(nn.Module):
         return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1.0)
 
     def sample(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return actions (R, B, actions) and their log-density in nats (R, B).
-
-        `noise` is standard normal, (R, B, actions). The change of variables uses
-        log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)), which does not underflow.
-        """
-        mean, log_std = self(x)
-        unsquashed = mean + log_std.exp() * noise
-        log_normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
-        log_slope = 2.0 * (math.log(2.0) - unsquashed - F.softplus(-2.0 * unsquashed))
-        return torch.tanh(unsquashed), (log_normal - log_slope).sum(-1)
+        """Return actions and their log-density for standard normal noise: `sample_squashed`."""
+        return sample_squashed(*self(x), noise)
 
 
-class TwinCritic(nn.Module):
-    """Two Q functions for each run, held as 2R copies of one network."""
+class Critic(nn.Module):
+    """`members` Q functions for each run, held as so many copies of one network."""
 
-    def __init__(self, generators: Generators, inputs: int, hidden: Sequence[int]) -> None:
+    def __init__(
+        self, generators: Generators, inputs: int, hidden: Sequence[int], members: int = 2
+    ) -> None:
         super().__init__()
-        twins = Generators(())
-        twins.streams = [stream for stream in generators.streams for _ in range(2)]
-        self.net = mlp(twins, (inputs, *hidden, 1))
+        self.members = members
+        repeated = Generators(())
+        repeated.streams = [stream for stream in generators.streams for _ in range(members)]
+        self.net = mlp(repeated, (inputs, *hidden, 1))
 
     def forward(self, x: Tensor, action: Tensor) -> Tensor:
-        """Map (R, B, inputs - actions) and (R, B, actions) to both values, (R, 2, B)."""
+        """Map (R, B, inputs - actions) and (R, B, actions) to all values, (R, members, B)."""
         joint = torch.cat((x, action), -1)
-        values = self.net(joint.repeat_interleave(2, 0)).squeeze(-1)
-        return values.view(len(x), 2, -1)
+        values = self.net(joint.repeat_interleave(self.members, 0)).squeeze(-1)
+        return values.view(len(x), self.members, -1)

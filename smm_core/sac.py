@@ -1,13 +1,15 @@
-"""Soft actor-critic with twin critics and a learnt temperature, R runs at once.
+"""Soft actor-critic, R runs at once: today's twin-Q form and the one with a value network.
 
-Source: Haarnoja et al., Soft Actor-Critic Algorithms and Applications (2018). Each loss is summed
-over runs; since no parameter belongs to two runs, every run gets the gradient it would get alone.
+Sources: Haarnoja et al., Soft Actor-Critic Algorithms and Applications (2018b), for `twin_q`, and
+Soft Actor-Critic (2018a) for `q_and_v`. Each loss is summed over runs; since no parameter belongs
+to two runs, every run gets the gradient it would get alone.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -16,101 +18,154 @@ from torch.nn import functional as F
 
 from smm_core.config import Config, option
 from smm_core.generators import Generators
-from smm_core.networks import Actor, TwinCritic
+from smm_core.networks import ACTIVATIONS, Actor, Critic, mlp, sample_squashed
 from smm_core.replay import Batch
 from smm_core.transitions import Layout
+
+VARIANTS = ("twin_q", "q_and_v")
+"""`twin_q`: two Q functions and their targets; `q_and_v`: one Q, one V and the target of V."""
 
 
 @dataclass(frozen=True)
 class SACConfig(Config):
     """Networks and optimisation of the policy."""
 
+    variant: str = option("twin_q", "critics: two Q, or one Q and one V", choices=VARIANTS)
     hidden: tuple[int, ...] = option((256, 256), "widths of the hidden layers", low=1)
-    learning_rate: float = option(3e-4, "Adam's step size for actor and critics", low=0.0)
+    policy_activation: str = option(
+        "relu", "between the policy's layers", choices=tuple(ACTIVATIONS)
+    )
+    learning_rate: float = option(3e-4, "Adam's step size for actor, Q and V", low=0.0)
     temperature_learning_rate: float = option(3e-4, "Adam's step size for alpha", low=0.0)
     discount: float = option(0.99, "discount of future reward", low=0.0, high=1.0)
+    reward_scale: float = option(1.0, "factor of the whole reward", low=0.0)
     tau: float = option(0.005, "share of the critic moved into its target", low=0.0, high=1.0)
+    learn_temperature: bool = option(True, "whether alpha is learnt or stays as at the start")
     initial_temperature: float = option(0.1, "alpha at the start", low=1e-6)
     entropy_per_action: float = option(-0.5, "target entropy for each action dimension, nats")
+    mean_regularization: float = option(0.0, "weight of the policy's squared mean", low=0.0)
+    log_std_regularization: float = option(0.0, "weight of its squared log deviation", low=0.0)
 
 
 class SAC(nn.Module):
-    """Actor, twin critics, their target and the temperature, with their optimisers."""
+    """Actor, critics, their target and the temperature, with their optimisers by name."""
 
     def __init__(self, generators: Generators, layout: Layout, config: SACConfig) -> None:
         super().__init__()
         self.config = config
         inputs = layout.obs_size + layout.skill_size
-        actions = layout.action_size
-        self.actor = Actor(generators, inputs, actions, config.hidden)
-        self.critic = TwinCritic(generators, inputs + actions, config.hidden)
-        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        actions, hidden = layout.action_size, config.hidden
+        self.actor = Actor(generators, inputs, actions, hidden, config.policy_activation)
+        members = 2 if config.variant == "twin_q" else 1
+        self.critic = Critic(generators, inputs + actions, hidden, members)
+        learning: dict[str, nn.Module] = {"actor": self.actor, "critic": self.critic}
+        if config.variant == "twin_q":
+            self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+            self._tracking: tuple[nn.Module, nn.Module] = (self.target_critic, self.critic)
+        else:
+            self.value = mlp(generators, (inputs, *hidden, 1))
+            self.target_value = copy.deepcopy(self.value).requires_grad_(False)
+            self._tracking = (self.target_value, self.value)
+            learning["value"] = self.value
         start = torch.full((len(generators), 1), math.log(config.initial_temperature))
-        self.log_alpha = nn.Parameter(start)
+        self.log_alpha = nn.Parameter(start, requires_grad=config.learn_temperature)
         self.target_entropy = config.entropy_per_action * actions
         self.action_size = actions
-        rate = config.learning_rate
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "actor": torch.optim.Adam(self.actor.parameters(), lr=rate, fused=True),
-            "critic": torch.optim.Adam(self.critic.parameters(), lr=rate, fused=True),
-            "temperature": torch.optim.Adam([self.log_alpha], lr=config.temperature_learning_rate),
+        self.optimizers = self._optimizers(learning)
+
+    def _optimizers(self, learning: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
+        rate = self.config.learning_rate
+        optimizers: dict[str, torch.optim.Optimizer] = {
+            name: torch.optim.Adam(module.parameters(), lr=rate, fused=True)
+            for name, module in learning.items()
         }
+        if self.config.learn_temperature:
+            rate = self.config.temperature_learning_rate
+            optimizers["temperature"] = torch.optim.Adam([self.log_alpha], lr=rate)
+        return optimizers
 
     def update(
         self, batch: Batch, reward: Tensor, skill_onehot: Tensor, generators: Generators
     ) -> dict[str, Tensor]:
-        """Take one gradient step on critic, actor and temperature; return metrics, (R,) each.
+        """Take one gradient step on critics, actor and temperature; return metrics, (R,) each.
 
-        `reward` (R, B) replaces the batch's own; `skill_onehot` is (R, B, skill_size).
+        `reward` (R, B) replaces the batch's own; `skill_onehot` is (R, B, skill_size). The order
+        decides which weights a loss means: Q first; then the actor, judged by the Q just moved;
+        V, where there is one, learns from that same Q and the action drawn before the actor moved.
         """
         obs = torch.cat((batch.obs, skill_onehot), -1)
         next_obs = torch.cat((batch.next_obs, skill_onehot), -1)
-        critic_loss = self._update_critic(obs, next_obs, batch, reward, generators)
-        actor_loss, log_prob = self._update_actor(obs, generators)
-        self._update_temperature(log_prob)
-        with torch.no_grad():
-            for slow, fast in zip(
-                self.target_critic.parameters(), self.critic.parameters(), strict=True
-            ):
-                slow.lerp_(fast, self.config.tau)
-        return {
-            "critic_loss": critic_loss,
-            "actor_loss": actor_loss,
-            "policy_entropy": -log_prob.mean(-1),
-            "temperature": self.log_alpha.detach().exp().squeeze(-1),
-        }
+        target = self.critic_target(next_obs, reward, batch.terminated, generators)
+        metrics = {"critic_loss": self._update_critic(obs, batch.action, target)}
+        metrics["actor_loss"], log_prob, soft_value = self._update_actor(obs, generators)
+        metrics["policy_entropy"] = -log_prob.mean(-1)
+        if self.config.variant == "q_and_v":
+            metrics["value_loss"] = self._update_value(obs, soft_value)
+        if self.config.learn_temperature:
+            metrics["temperature_loss"] = self._update_temperature(log_prob)
+        self._move_targets()
+        return metrics | {"temperature": self.log_alpha.detach().exp().squeeze(-1)}
+
+    @torch.no_grad()
+    def critic_target(
+        self, next_obs: Tensor, reward: Tensor, terminated: Tensor, generators: Generators
+    ) -> Tensor:
+        """Return what the critics should say of the present state and action, (R, B).
+
+        `next_obs` is (R, B, obs and skill). The next state's value is the target V's, or that of
+        a fresh action: the smaller target Q less alpha log pi (2018b, equations 3 and 5).
+        """
+        if self.config.variant == "q_and_v":
+            next_value = self.target_value(next_obs).squeeze(-1)
+        else:
+            next_action, log_prob = self.actor.sample(next_obs, self._noise(next_obs, generators))
+            next_q = self.target_critic(next_obs, next_action).amin(1)
+            next_value = next_q - self.log_alpha.exp() * log_prob
+        goes_on = 1.0 - terminated  # truncation is no end: its value is bootstrapped
+        return self.config.reward_scale * reward + self.config.discount * goes_on * next_value
 
     def _noise(self, obs: Tensor, generators: Generators) -> Tensor:
         return generators.normal(obs.shape[1], self.action_size)
 
-    def _update_critic(
-        self, obs: Tensor, next_obs: Tensor, batch: Batch, reward: Tensor, generators: Generators
-    ) -> Tensor:
-        with torch.no_grad():
-            next_action, log_prob = self.actor.sample(next_obs, self._noise(obs, generators))
-            next_value = self.target_critic(next_obs, next_action).amin(1)
-            soft_value = next_value - self.log_alpha.exp() * log_prob
-            goes_on = 1.0 - batch.terminated  # truncation is no end: its value is bootstrapped
-            target = reward + self.config.discount * goes_on * soft_value
-        values = self.critic(obs, batch.action)
-        loss = F.mse_loss(values, target.unsqueeze(1).expand_as(values), reduction="none")
-        loss = loss.mean(-1).sum(1)
-        self.optimizers["critic"].zero_grad()
-        loss.sum().backward()
-        self.optimizers["critic"].step()
+    def _update_critic(self, obs: Tensor, action: Tensor, target: Tensor) -> Tensor:
+        values = self.critic(obs, action)
+        errors = F.mse_loss(values, target.unsqueeze(1).expand_as(values), reduction="none")
+        return self._step("critic", 0.5 * errors.mean(-1).sum(1), self.critic.parameters())
+
+    def _update_actor(self, obs: Tensor, generators: Generators) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the loss (R,), and log pi and the soft value of the actions drawn, (R, B)."""
+        mean, log_std = self.actor(obs)
+        action, log_prob = sample_squashed(mean, log_std, self._noise(obs, generators))
+        q = self.critic(obs, action).amin(1)
+        negative_value = self.log_alpha.detach().exp() * log_prob - q
+        loss = negative_value.mean(-1)
+        if self.config.mean_regularization:
+            loss = loss + self.config.mean_regularization * mean.square().mean((1, 2))
+        if self.config.log_std_regularization:
+            loss = loss + self.config.log_std_regularization * log_std.square().mean((1, 2))
+        loss = self._step("actor", loss, self.actor.parameters())
+        return loss, log_prob.detach(), -negative_value.detach()
+
+    def _update_value(self, obs: Tensor, soft_value: Tensor) -> Tensor:
+        """Move V towards E[Q - alpha log pi] (2018a, equation 5)."""
+        error = self.value(obs).squeeze(-1) - soft_value
+        return self._step("value", 0.5 * error.square().mean(-1), self.value.parameters())
+
+    def _update_temperature(self, log_prob: Tensor) -> Tensor:
+        surplus = (log_prob + self.target_entropy).mean(-1)
+        loss = -self.log_alpha.squeeze(-1) * surplus
+        return self._step("temperature", loss, [self.log_alpha])
+
+    def _step(self, name: str, loss: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:
+        """Move these parameters, and no others, down the losses (R,); return the losses."""
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad()
+        loss.sum().backward(inputs=list(parameters))
+        optimizer.step()
         return loss.detach()
 
-    def _update_actor(self, obs: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
-        action, log_prob = self.actor.sample(obs, self._noise(obs, generators))
-        value = self.critic(obs, action).amin(1)
-        loss = (self.log_alpha.detach().exp() * log_prob - value).mean(-1)
-        self.optimizers["actor"].zero_grad()
-        loss.sum().backward(inputs=list(self.actor.parameters()))
-        self.optimizers["actor"].step()
-        return loss.detach(), log_prob.detach()
-
-    def _update_temperature(self, log_prob: Tensor) -> None:
-        surplus = (log_prob + self.target_entropy).mean(-1, keepdim=True)
-        self.optimizers["temperature"].zero_grad()
-        (-self.log_alpha * surplus).sum().backward()
-        self.optimizers["temperature"].step()
+    @torch.no_grad()
+    def _move_targets(self) -> None:
+        target, source = self._tracking
+        for slow, fast in zip(target.parameters(), source.parameters(), strict=True):
+            slow.lerp_(fast, self.config.tau)

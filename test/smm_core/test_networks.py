@@ -40,6 +40,12 @@ def test_an_mlp_has_relu_between_its_layers_and_none_at_the_end():
     assert (net(x) < 0).any()
 
 
+def test_a_policy_with_tanh_layers_is_bounded_before_its_last_layer():
+    actor, x = Actor(Generators(SEEDS), 4, 2, (8,), activation="tanh"), inputs(3, 50, 4)
+    first, last = actor.net[0], actor.net[2]
+    torch.testing.assert_close(actor(x)[0], last(torch.tanh(first(x)))[..., :2])
+
+
 @pytest.mark.parametrize(
     "build",
     [
@@ -65,6 +71,16 @@ def test_twin_critics_differ():
     values = Critic(Generators(SEEDS), 6, (8,))(inputs(3, 6, 4), inputs(3, 6, 2))
     assert values.shape == (3, 2, 6)
     assert (values[:, 0] - values[:, 1]).abs().min() > 1e-4
+
+
+def test_a_single_critic_is_the_first_of_twins_with_the_same_weights():
+    single, twins = (Critic(Generators(SEEDS), 6, (8,), members) for members in (1, 2))
+    for one, two in zip(single.parameters(), twins.parameters(), strict=True):
+        one.data = two.data[::2]
+    x, action = inputs(3, 6, 4), inputs(3, 6, 2)
+    values = single(x, action)
+    assert values.shape == (3, 1, 6)
+    torch.testing.assert_close(values[:, 0], twins(x, action)[:, 0])
 
 
 def test_the_actors_log_prob_is_that_of_a_normal_squashed_by_tanh():

@@ -8,11 +8,18 @@ import torch
 
 from smm_core.generators import Generators
 from smm_core.replay import Batch
-from smm_core.sac import SAC, SACConfig
+from smm_core.sac import SAC, VARIANTS, SACConfig
 from smm_core.transitions import Layout
 
 LAYOUT = Layout(obs_size=3, action_size=2)
 SMALL = {"hidden": (16, 16)}
+PAPER = {
+    "variant": "q_and_v",
+    "policy_activation": "tanh",
+    "learn_temperature": False,
+    "mean_regularization": 1e-3,
+    "log_std_regularization": 1e-3,
+}
 
 
 def sac(seeds=(0,), **settings):
@@ -30,6 +37,14 @@ def batch(runs=1, size=32, terminated=0.0):
         skill=torch.zeros(runs, size, dtype=torch.int64),
         terminated=torch.full((runs, size), terminated),
     )
+
+
+def one_state(count, terminated):
+    """Yield batches of fresh uniform actions in a state that leads to itself or ends."""
+    draw, blank = Generators((9,)), torch.zeros(1, 64, 3)
+    for _ in range(count):
+        fields = {"obs": blank, "next_obs": blank, "action": draw.uniform(64, 2, low=-1.0)}
+        yield Batch(**vars(batch(size=64, terminated=terminated)) | fields)
 
 
 def update(agent, generators, rows, reward=None):
@@ -62,7 +77,7 @@ def test_the_critics_learn_the_soft_value_and_nothing_beyond_the_end(terminated)
         target = reward + 0.9 * (1 - terminated) * future
         errors = agent.critic(rows.obs, rows.action) - target.unsqueeze(1)
     loss = update(agent, generators, rows, reward)["critic_loss"]
-    torch.testing.assert_close(loss, errors.square().mean(-1).sum(1))
+    torch.testing.assert_close(loss, 0.5 * errors.square().mean(-1).sum(1))
 
 
 def test_the_actor_trusts_the_smaller_critic_and_is_paid_for_being_random():
@@ -77,22 +92,24 @@ def test_the_actor_trusts_the_smaller_critic_and_is_paid_for_being_random():
     torch.testing.assert_close(loss, expected.mean(-1))
 
 
-def test_a_critic_step_leaves_the_actor_alone():
-    agent, generators = sac()
-    freeze(agent.optimizers["actor"])
-    actor, critic = weights(agent.actor), weights(agent.critic)
+@pytest.mark.parametrize(
+    ("variant", "moved"),
+    [(variant, name) for variant in VARIANTS for name in ("actor", "critic", "temperature")]
+    + [("q_and_v", "value")],
+)
+def test_a_step_moves_its_own_weights_alone(variant, moved):
+    agent, generators = sac(variant=variant, tau=0.0)
+    for name, optimizer in agent.optimizers.items():
+        if name != moved:
+            freeze(optimizer)
+    before = {name: tensor.clone() for name, tensor in agent.state_dict().items()}
     update(agent, generators, batch())
-    assert same(actor, agent.actor)
-    assert not same(critic, agent.critic)
-
-
-def test_an_actor_step_leaves_the_critics_alone():
-    agent, generators = sac()
-    freeze(agent.optimizers["critic"])
-    actor, critic = weights(agent.actor), weights(agent.critic)
-    update(agent, generators, batch())
-    assert same(critic, agent.critic)
-    assert not same(actor, agent.actor)
+    changed = {
+        name.split(".")[0].replace("log_alpha", "temperature")
+        for name, tensor in agent.state_dict().items()
+        if not torch.equal(tensor, before[name])
+    }
+    assert changed == {moved}
 
 
 def test_the_critics_gradient_is_that_of_their_own_loss_and_does_not_pile_up():
@@ -101,7 +118,8 @@ def test_the_critics_gradient_is_that_of_their_own_loss_and_does_not_pile_up():
     freeze(agent.optimizers["critic"])
     rows, reward = batch(terminated=1.0), torch.ones(1, 32)
     errors = agent.critic(rows.obs, rows.action) - 1.0
-    expected = torch.autograd.grad(errors.square().mean(-1).sum(), agent.critic.parameters())
+    loss = 0.5 * errors.square().mean(-1).sum()
+    expected = torch.autograd.grad(loss, agent.critic.parameters())
     for _ in range(3):
         update(agent, generators, rows, reward)
         for parameter, gradient in zip(agent.critic.parameters(), expected, strict=True):
@@ -140,13 +158,31 @@ def test_the_temperature_rises_where_the_policy_is_less_random_than_wanted(wante
     assert (agent.log_alpha.exp() > 0.1).all() == rises
 
 
-def test_runs_together_are_the_runs_alone():
+def test_a_fixed_temperature_stays():
+    agent, generators = sac(learn_temperature=False, initial_temperature=0.3)
+    assert set(agent.optimizers) == {"actor", "critic"}
+    metrics = [update(agent, generators, batch()) for _ in range(3)][-1]
+    torch.testing.assert_close(metrics["temperature"], torch.tensor([0.3]))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_reward_scale_multiplies_the_whole_reward(variant):
+    scaled, generators = sac(variant=variant, reward_scale=5.0)
+    plain, same_generators = sac(variant=variant)
+    rows = batch()
+    found = update(scaled, generators, rows)["critic_loss"]
+    expected = update(plain, same_generators, rows, 5 * rows.obs.sum(-1))["critic_loss"]
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("settings", [{}, PAPER], ids=["default", "paper"])
+def test_runs_together_are_the_runs_alone(settings):
     seeds = (3, 8)
-    together, generators = sac(seeds)
+    together, generators = sac(seeds, **settings)
     rows = batch(runs=2)
     metrics = [update(together, generators, rows) for _ in range(5)][-1]
     for run, seed in enumerate(seeds):
-        alone, stream = sac((seed,))
+        alone, stream = sac((seed,), **settings)
         own = Batch(**{name: values[run, None] for name, values in vars(rows).items()})
         found = [update(alone, stream, own) for _ in range(5)][-1]
         for name, values in found.items():
@@ -169,14 +205,31 @@ def test_the_skill_is_seen_by_actor_and_critics():
     assert not torch.equal(losses[0]["actor_loss"], losses[1]["actor_loss"])
 
 
-def test_it_finds_the_best_action_of_a_bandit():
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_it_finds_the_best_action_of_a_bandit(variant):
     best = torch.tensor((0.5, -0.3))
-    agent, generators = sac(hidden=(64, 64), learning_rate=3e-3, initial_temperature=0.01)
-    draw, blank = Generators((9,)), torch.zeros(1, 64, 3)
-    for _ in range(600):
-        action = draw.uniform(64, 2, low=-1.0)
-        fields = {"obs": blank, "next_obs": blank, "action": action}
-        rows = Batch(**vars(batch(size=64, terminated=1.0)) | fields)
-        update(agent, generators, rows, -4 * (action - best).square().sum(-1))
-    chosen = torch.tanh(agent.actor(blank[:, :1])[0])
+    agent, generators = sac(
+        hidden=(64, 64), learning_rate=3e-3, initial_temperature=0.01, variant=variant
+    )
+    blank = torch.zeros(1, 1, 3)
+    for rows in one_state(600, terminated=1.0):
+        update(agent, generators, rows, -4 * (rows.action - best).square().sum(-1))
+    chosen = torch.tanh(agent.actor(blank)[0])
     assert (chosen - best).abs().max() < 0.25
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_endless_reward_is_worth_its_discounted_sum(variant):
+    agent, generators = sac(
+        variant=variant,
+        discount=0.5,
+        tau=0.1,
+        learning_rate=3e-3,
+        learn_temperature=False,
+        initial_temperature=1e-6,
+    )
+    for rows in one_state(300, terminated=0.0):
+        update(agent, generators, rows, torch.ones(1, 64))
+    with torch.no_grad():
+        values = agent.critic(rows.obs, rows.action)
+    assert (values - 2.0).abs().max() < 0.2
