@@ -40,8 +40,12 @@ def save(
     partial = folder / ".checkpoint.partial"
     folder.mkdir(parents=True, exist_ok=True)
     contiguous = {name: t.contiguous() for name, t in tensors.items()}
-    save_file(contiguous, partial, metadata={"numbers": json.dumps(numbers)})
-    _to_disk(partial)
+    try:
+        save_file(contiguous, partial, metadata={"numbers": json.dumps(numbers)})
+        _to_disk(partial)
+    except BaseException:
+        partial.unlink(missing_ok=True)  # a full disk is not to be kept full
+        raise
     partial.replace(path)
     _to_disk(folder)
     for old in _complete(folder)[:-keep]:

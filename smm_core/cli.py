@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from rich.console import Console
@@ -18,7 +19,8 @@ from smm_core.checkpoint import CheckpointError
 from smm_core.config import ConfigError
 from smm_core.metrics import ANGLE_BINS
 from smm_core.options import add_options, read_options
-from smm_core.train import Metrics, TrainConfig, Training
+from smm_core.run_folder import free_folder
+from smm_core.train import CHANGEABLE, Metrics, TrainConfig, Training
 from smm_core.transitions import TransitionError
 
 SHOWN = {
@@ -33,17 +35,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     console = Console(stderr=True)
     try:
-        config = read_options(TrainConfig, arguments.config, vars(arguments))
-        training = Training(arguments.env, config, arguments.folder)
-        metrics = _run(training, config, console)
+        training = _open(arguments)
+        metrics = _run(training, console)
     except (ConfigError, TransitionError, CheckpointError, OSError) as error:
         console.print(f"error: {error}", markup=False, highlight=False)
         return 1
-    if training.learner.steps < config.steps:
-        console.print(f"interrupted; the run up to here is in {arguments.folder}")
+    if training.learner.steps < training.config.steps:
+        folder = training.folder.path
+        console.print(f"interrupted; the run up to here is in {folder}, --resume goes on")
         return 130
     _print_result(metrics, arguments.json)
     return 0
+
+
+def _open(arguments: argparse.Namespace) -> Training:
+    """Begin the run that the command line describes, or go on with it."""
+    given = vars(arguments)
+    if arguments.resume is not None:
+        if arguments.config is not None or arguments.env is not None:
+            raise ConfigError("--resume goes with neither ENV nor --config: the run has both")
+        names = {field.name for field in fields(TrainConfig)}
+        changes = {n: value for n, value in given.items() if n.split(".")[0] in names - {"env"}}
+        return Training.resumed(arguments.resume, changes)
+    if arguments.env is None:
+        del given["env"]
+    config = read_options(TrainConfig, arguments.config, given)
+    if not config.env:
+        raise ConfigError("no environment is named; give its gymnasium id, or 'env' in --config")
+    default = Path("runs", time.strftime("train-%Y%m%d-%H%M%S"))
+    return Training(config, arguments.folder or free_folder(default))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,22 +72,32 @@ def _parser() -> argparse.ArgumentParser:
         prog="smm train",
         description="Learn to explore any gymnasium environment by State Marginal Matching.",
     )
-    parser.add_argument("env", help="gymnasium id, e.g. smm_ros/DClawExplore-v0 or Pendulum-v1")
+    parser.add_argument(
+        "env",
+        nargs="?",
+        help="gymnasium id, e.g. smm_ros/DClawExplore-v0 or Pendulum-v1; or 'env' in --config",
+    )
     parser.add_argument("--config", type=Path, help="YAML file of the settings below")
     parser.add_argument(
         "--folder",
         type=Path,
-        default=Path("runs", time.strftime("train-%Y%m%d-%H%M%S")),
-        help="new folder for checkpoints, settings and TensorBoard (default %(default)s)",
+        help="new folder for checkpoints, settings, metrics and TensorBoard (default "
+        "runs/train-<time>)",
+    )
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FOLDER",
+        help="go on with the run in a folder; " + ", ".join(CHANGEABLE) + " may be given anew",
     )
     parser.add_argument(
         "--json", action="store_true", help="print the final metrics as one JSON object"
     )
-    add_options(parser, TrainConfig)
+    add_options(parser, TrainConfig, leave_out=("env",))
     return parser
 
 
-def _run(training: Training, config: TrainConfig, console: Console) -> Metrics:
+def _run(training: Training, console: Console) -> Metrics:
     columns = (
         TextColumn("{task.completed:>7} steps"),
         BarColumn(),
@@ -75,7 +105,8 @@ def _run(training: Training, config: TrainConfig, console: Console) -> Metrics:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("train", total=config.steps, text="")
+        total, done = training.config.steps, training.learner.steps
+        task = bar.add_task("train", total=total, completed=done, text="")
 
         def report(metrics: Metrics) -> None:
             bar.update(task, completed=metrics["steps"], text=_summary(metrics))
@@ -83,11 +114,13 @@ def _run(training: Training, config: TrainConfig, console: Console) -> Metrics:
                 line = f"{metrics['steps']:>7} steps  {_summary(metrics)}"
                 console.print(line, markup=False, highlight=False)
 
-        before = signal.signal(signal.SIGINT, lambda number, frame: training.stop())
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(s, lambda number, frame: training.stop()) for s in signals]
         try:
             return training.run(report)
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in zip(signals, before, strict=True):
+                signal.signal(number, handler)
 
 
 def _summary(metrics: Metrics) -> str:

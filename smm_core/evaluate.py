@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from smm_core.acting import ActingPolicy
+from smm_core.environments import make_envs
 from smm_core.history import PolicyHistory, Snapshot
 from smm_core.learner import Learner
-from smm_core.rollout import Rollout, make_env
+from smm_core.rollout import Rollout
 
 
 def visit(
@@ -24,7 +25,7 @@ def visit(
     """
     hidden, played = learner.config.sac.hidden, _repeated(history, len(seeds))
     acting = ActingPolicy(learner.layout, hidden, played, seeds)
-    rollout = Rollout([make_env(env_id) for _ in seeds], acting, seeds)
+    rollout = Rollout(make_envs(env_id, len(seeds)), acting, seeds)
     next_obs = np.stack([rollout.step().next_obs for _ in range(steps)], axis=1)
     rollout.close()
     states: NDArray[np.float32] = learner.space.select(torch.from_numpy(next_obs)).numpy()

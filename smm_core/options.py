@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -16,13 +16,20 @@ from smm_core.config import Config, ConfigError, from_mapping
 C = TypeVar("C", bound=Config)
 
 
-def add_options(parser: argparse.ArgumentParser, config: type[Config], prefix: str = "") -> None:
+def add_options(
+    parser: argparse.ArgumentParser,
+    config: type[Config],
+    prefix: str = "",
+    leave_out: Sequence[str] = (),
+) -> None:
     """Add one `--group.name VALUE` for each field, with its help, range and default."""
     types = get_type_hints(config)
     group = parser.add_argument_group(prefix.rstrip(".") or "run", (config.__doc__ or "").strip())
     defaults = config()
     for field in dataclasses.fields(config):
         name, kind = prefix + field.name, types[field.name]
+        if name in leave_out:
+            continue
         if isinstance(kind, type) and issubclass(kind, Config):
             add_options(parser, kind, f"{name}.")
             continue

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,20 +15,27 @@ from torch.utils.tensorboard import SummaryWriter
 from smm_core import checkpoint
 from smm_core.acting import ActingPolicy, acting_seed
 from smm_core.config import Config, ConfigError, from_mapping, option, to_mapping
+from smm_core.environments import layout_of, make_env, make_envs, read_env_options
 from smm_core.learner import Learner, LearnerConfig
 from smm_core.metrics import coverage
-from smm_core.rollout import Env, Rollout, layout_of, make_env
+from smm_core.rollout import Rollout
+from smm_core.run_folder import RunFolder
 from smm_core.state_space import StateConfig
 from smm_core.target import SUGGESTED, TargetConfig
 
 Metrics = dict[str, Any]
 Report = Callable[[Metrics], None]
 
+CHANGEABLE = ("steps", "threads", "report_period", "checkpoint_period")
+"""Settings that a resumed run may have anew: they decide how long, not what, it learns."""
+
 
 @dataclass(frozen=True)
 class TrainConfig(Config):
     """One in-process training."""
 
+    env: str = option("", "gymnasium id of the environment")
+    env_options: tuple[str, ...] = option((), "arguments of the environment, NAME=VALUE each")
     steps: int = option(20_000, "environment steps of each run", low=1)
     seed: int = option(0, "seed of the first run; run i uses seed + i", low=0)
     runs: int = option(1, "runs learnt at once, each as if it were alone", low=1)
@@ -38,26 +44,71 @@ class TrainConfig(Config):
     checkpoint_period: int = option(10_000, "environment steps between checkpoints", low=1)
     learner: LearnerConfig = option(LearnerConfig(), "what is learnt")
 
+    @property
+    def seeds(self) -> range:
+        """The seed of each run."""
+        return range(self.seed, self.seed + self.runs)
+
 
 class Training:
-    """One training from its first step to its last checkpoint."""
+    """One training from its first step, or its last checkpoint, to its end."""
 
-    def __init__(self, env_id: str, config: TrainConfig, folder: Path) -> None:
-        self.config, self.folder = config, folder
+    def __init__(self, config: TrainConfig, folder: Path) -> None:
+        """Begin a run in a new folder; raises ConfigError where it exists or settings clash."""
+        self._build(config, folder, list(config.seeds))
+        self.folder.create(to_mapping(self.config), list(config.seeds))
+
+    @classmethod
+    def resumed(cls, folder: Path, changes: Mapping[str, Any]) -> Training:
+        """Go on with a run from its newest checkpoint, with new values for some of CHANGEABLE.
+
+        All that is learnt goes on bit for bit; the episodes under way are begun anew.
+        """
+        found = RunFolder(folder)
+        settings = found.settings()
+        refused = [name for name in changes if name not in CHANGEABLE]
+        if refused:
+            raise ConfigError(
+                f"a resumed run keeps its {refused[0]}; only {', '.join(CHANGEABLE)} may change"
+            )
+        path = checkpoint.newest(found.checkpoints)
+        if path is None:
+            raise ConfigError(f"{found.checkpoints} has no checkpoint to go on from")
+        config = from_mapping(TrainConfig, {**settings, **changes})
+        steps = checkpoint.read(path)[1]["steps"]
+        if steps >= config.steps:
+            raise ConfigError(f"{folder} has {steps} steps already; ask for more with --steps")
+        training = cls.__new__(cls)
+        # Other episodes than those that the run began with.
+        training._build(config, folder, [_seed_at(seed, steps) for seed in config.seeds])
+        extra = checkpoint.load(path, training.learner)
+        checkpoint.load_random_state(training.rollout.acting.generators, extra["acting"])
+        training.folder.resume(to_mapping(config), steps)
+        training._last_report = (time.perf_counter(), steps)
+        return training
+
+    def _build(self, config: TrainConfig, folder: Path, env_seeds: list[int]) -> None:
         torch.set_num_threads(config.threads)
-        seeds = range(config.seed, config.seed + config.runs)
-        envs = [make_env(env_id) for _ in seeds]
-        learner_config = with_env_defaults(config.learner, envs[0])
-        layout = layout_of(envs[0], learner_config.num_skills)
-        self.learner = Learner(layout, learner_config, seeds)
-        history, hidden = self.learner.history, learner_config.sac.hidden
-        acting = ActingPolicy(layout, hidden, history, [acting_seed(seed) for seed in seeds])
-        self.rollout = Rollout(envs, acting, seeds)
+        options = read_env_options(config.env_options)
+        env = make_env(config.env, options)
+        learner_config = with_env_defaults(config.learner, env.unwrapped.metadata)
+        layout = layout_of(env, learner_config.num_skills)
+        env.close()
+        self.config, self.folder = replace(config, learner=learner_config), RunFolder(folder)
+        self.learner = learner = Learner(layout, learner_config, config.seeds)
+        acting = ActingPolicy(
+            layout,
+            learner_config.sac.hidden,
+            learner.history,
+            [acting_seed(seed) for seed in config.seeds],
+        )
+        acting.skill_prior = learner.skill_prior.probabilities
+        envs = make_envs(config.env, config.runs, options)
+        self.rollout = Rollout(envs, acting, env_seeds)
         self._losses: dict[str, torch.Tensor] = {}
         self._stopping = False
         self._saved: tuple[int, Path] | None = None
         self._last_report = (time.perf_counter(), 0)
-        _new_folder(folder, env_id, config)
 
     def run(self, report: Report) -> Metrics:
         """Train to the end or until `stop`; call `report` with the metrics now and then.
@@ -65,19 +116,21 @@ class Training:
         Returns the last metrics. On an error the run up to there is saved before it is raised.
         """
         metrics: Metrics = {}
-        with SummaryWriter(str(self.folder / "tensorboard")) as board:
-            try:
-                while self.learner.steps < self.config.steps and not self._stopping:
-                    self._step()
-                    if self._is_due(self.config.report_period):
-                        metrics = self._metrics()
-                        _write(board, metrics)
-                        report(metrics)
-                    if self.learner.steps % self.config.checkpoint_period == 0:
-                        self._save()
-            finally:
-                path = self._save()
-                self.rollout.close()
+        board = SummaryWriter(str(self.folder.tensorboard), purge_step=self.learner.steps)
+        try:
+            while self.learner.steps < self.config.steps and not self._stopping:
+                self._step()
+                if self._is_due(self.config.report_period):
+                    metrics = self._metrics()
+                    self.folder.report(metrics)
+                    _write(board, metrics)
+                    report(metrics)
+                if self.learner.steps % self.config.checkpoint_period == 0:
+                    self._save()
+        finally:
+            path = self._save()
+            self.rollout.close()
+            board.close()
         return metrics | {"checkpoint": str(path)}
 
     def stop(self) -> None:
@@ -110,14 +163,13 @@ class Training:
     def _save(self) -> Path:
         if self._saved is None or self._saved[0] != self.learner.steps:
             extra = {"acting": checkpoint.random_state(self.rollout.acting.generators)}
-            path = checkpoint.save(self.folder / "checkpoints", self.learner, extra)
+            path = checkpoint.save(self.folder.checkpoints, self.learner, extra)
             self._saved = (self.learner.steps, path)
         return self._saved[1]
 
 
-def with_env_defaults(config: LearnerConfig, env: Env) -> LearnerConfig:
+def with_env_defaults(config: LearnerConfig, metadata: Mapping[str, Any]) -> LearnerConfig:
     """Take from the environment's metadata the matched state and the target not named here."""
-    metadata = env.unwrapped.metadata
     if config.state.linear or config.state.circular or "matched_state" not in metadata:
         return config
     config = replace(config, state=from_mapping(StateConfig, metadata["matched_state"]))
@@ -127,13 +179,9 @@ def with_env_defaults(config: LearnerConfig, env: Env) -> LearnerConfig:
     return config
 
 
-def _new_folder(folder: Path, env_id: str, config: TrainConfig) -> None:
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise ConfigError(f"{folder} exists; name a new run folder with --folder") from error
-    settings = {"env": env_id, **to_mapping(config)}
-    (folder / "settings.json").write_text(json.dumps(settings, indent=2))
+def _seed_at(seed: int, steps: int) -> int:
+    """Return a seed for the environment of a run that goes on after some steps."""
+    return int(np.random.SeedSequence((seed, steps)).generate_state(1)[0])
 
 
 def _write(board: SummaryWriter, metrics: Metrics) -> None:

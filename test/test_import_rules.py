@@ -43,10 +43,12 @@ CORE_LEVELS = {
     "learner": 8,
     "checkpoint": 9,
     "metrics": 9,
-    "rollout": 9,
-    "train": 10,
-    "evaluate": 11,
-    "cli": 12,
+    "environments": 9,
+    "run_folder": 9,
+    "rollout": 10,
+    "train": 11,
+    "evaluate": 12,
+    "cli": 13,
 }
 
 ROS = {

@@ -30,6 +30,7 @@ def test_json_is_one_object_in_the_last_line(tmp_path, capsys):
         (["NoSuchEnv-v0"], "NoSuchEnv"),
         (["CartPole-v1"], "bounded Box"),
         (["Pendulum-v1", "--steps", "0"], "TrainConfig.steps is 0, expected at least 1"),
+        (["Pendulum-v1", "--env_options", "mass=3"], "unexpected keyword argument 'mass'"),
     ],
 )
 def test_a_mistake_is_one_clear_line(tmp_path, capsys, arguments, message):
@@ -53,3 +54,27 @@ def test_an_interrupt_saves_the_run(tmp_path):
     assert process.returncode == 130
     learner = checkpoint.open_learner(checkpoint.newest(folder / "checkpoints"))
     assert learner.updates == learner.steps - 50 > 0
+
+
+def test_a_run_is_resumed_from_its_folder(tmp_path, capsys):
+    folder = str(tmp_path / "run")
+    assert cli.main(["Pendulum-v1", "--folder", folder, *SMALL, "--steps", "60"]) == 0
+    assert cli.main(["--resume", folder, "--steps", "90", "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (metrics["steps"], metrics["updates"]) == (90, 40)
+    assert cli.main(["--resume", folder, "--steps", "99", "--seed", "1"]) == 1
+    assert "keeps its seed" in capsys.readouterr().err
+    assert cli.main(["Pendulum-v1", "--resume", folder]) == 1
+    assert "neither ENV nor --config" in capsys.readouterr().err
+
+
+def test_a_settings_file_names_the_environment_too(tmp_path, capsys):
+    file = tmp_path / "run.yaml"
+    file.write_text("env: Pendulum-v1\nenv_options: [g=3]\nsteps: 60\n")
+    folder = tmp_path / "run"
+    arguments = ["--config", str(file), "--folder", str(folder), *SMALL]
+    assert cli.main(arguments) == 0
+    settings = json.loads((folder / "settings.json").read_text())
+    assert (settings["env"], settings["env_options"]) == ("Pendulum-v1", ["g=3"])
+    assert cli.main(["--folder", str(tmp_path / "other")]) == 1
+    assert "no environment is named" in capsys.readouterr().err

@@ -3,12 +3,12 @@
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Box
 
 from smm_core.acting import ActingPolicy
-from smm_core.config import ConfigError
+from smm_core.environments import SeparateEnvs, layout_of, make_env
 from smm_core.history import HistoryConfig, PolicyHistory
-from smm_core.rollout import Rollout, layout_of, make_env
+from smm_core.rollout import Rollout
 from smm_core.transitions import TransitionError
 
 
@@ -42,69 +42,10 @@ class Counter(gymnasium.Env):
         return np.array([self.episodes, self.steps, value], np.float64)
 
 
-class Switch(Counter):
-    action_space = Discrete(2)
-
-
-class Unbounded(Counter):
-    action_space = Box(-np.inf, np.inf, (2,))
-
-
-class Nested(Counter):
-    observation_space = Dict({"a": Box(-1.0, 1.0, (2, 2)), "b": Discrete(3)})
-
-
-@pytest.fixture
-def registered():
-    """Return a function that registers an environment class and returns its id."""
-    names = []
-
-    def register(kind):
-        names.append(f"smm_core_test/{kind.__name__}-v0")
-        gymnasium.register(names[-1], entry_point=kind)
-        return names[-1]
-
-    yield register
-    for name in names:
-        del gymnasium.registry[name]
-
-
 def rollout_of(*envs, seeds=None):
     seeds = seeds or range(len(envs))
     acting = ActingPolicy(layout_of(envs[0], 2), (8,), PolicyHistory(HistoryConfig()), seeds)
-    return Rollout(envs, acting, seeds)
-
-
-@pytest.mark.parametrize("name", ["NoSuchEnv-v0", "no_such_module:Env-v0", "nowhere/Env-v0", ""])
-def test_an_unknown_environment_is_refused_by_name(name):
-    with pytest.raises(ConfigError, match=f"environment '{name}'"):
-        make_env(name)
-
-
-@pytest.mark.parametrize("kind", [Switch, Unbounded])
-def test_actions_that_are_no_bounded_box_are_refused(registered, kind):
-    with pytest.raises(ConfigError, match=rf"{kind.__name__}-v0 has actions.*bounded Box"):
-        make_env(registered(kind))
-
-
-def test_observations_of_any_shape_are_flattened(registered):
-    layout = layout_of(make_env(registered(Nested)), 4)
-    assert (layout.obs_size, layout.action_size, layout.num_skills) == (4 + 3, 2, 4)
-
-
-def test_actions_are_rescaled_to_the_environments_own_range():
-    env = make_env("Pendulum-v1")
-    assert (env.action_space.low, env.action_space.high) == (-1, 1)
-    env.reset(seed=0)
-    for action in (-1.0, 0.25, 1.0):
-        env.step(np.array([action], np.float32))
-        assert env.unwrapped.last_u == pytest.approx(2 * action)
-    env.close()
-
-
-def test_a_box_that_fits_is_left_alone(ring):
-    assert type(make_env(ring).action_space) is Box
-    assert layout_of(make_env(ring), 1).action_size == 1
+    return Rollout(SeparateEnvs(envs), acting, seeds)
 
 
 def test_steps_follow_one_another_and_episodes_begin_anew():
@@ -117,7 +58,7 @@ def test_steps_follow_one_another_and_episodes_begin_anew():
     assert [bool(step.truncated[0]) for step in steps] == [False, False, True] * 2 + [False]
     assert not any(step.terminated[0] for step in steps)
     assert [float(step.reward[0]) for step in steps] == [1, 2, 3, 1, 2, 3, 1]
-    assert rollout.envs[0].seeds == [0, None, None]
+    assert rollout.envs.envs[0].seeds == [0, None, None]
 
 
 def test_a_terminated_episode_begins_anew_too():
@@ -132,8 +73,8 @@ def test_environments_end_on_their_own():
     rollout = rollout_of(Counter(length=2), Counter(length=3))
     steps = [rollout.step() for _ in range(6)]
     assert [step.obs[:, 1].tolist() for step in steps[:4]] == [[0, 0], [1, 1], [0, 2], [1, 0]]
-    assert [env.episodes for env in rollout.envs] == [4, 3]
-    assert rollout.envs[1].seeds[0] == 1
+    assert [env.episodes for env in rollout.envs.envs] == [4, 3]
+    assert rollout.envs.envs[1].seeds[0] == 1
 
 
 def test_the_skill_stays_for_an_episode():

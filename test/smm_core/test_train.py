@@ -1,5 +1,6 @@
 """The in-process loop: repeatable, never lost, and it learns to go where it seldom was."""
 
+import errno
 import json
 import math
 
@@ -10,8 +11,8 @@ import torch
 
 from smm_core import checkpoint
 from smm_core.config import ConfigError, from_mapping
+from smm_core.environments import make_env
 from smm_core.learner import LearnerConfig
-from smm_core.rollout import make_env
 from smm_core.train import TrainConfig, Training, with_env_defaults
 from smm_core.transitions import TransitionError
 
@@ -22,8 +23,8 @@ def train(ring, tmp_path, small_config):
 
     def run(folder="run", env=None, learner=None, **settings):
         values = {"steps": 60, "report_period": 20, "checkpoint_period": 25} | settings
-        config = TrainConfig(**values, learner=learner or small_config())
-        training, reports = Training(env or ring, config, tmp_path / folder), []
+        config = TrainConfig(env=env or ring, **values, learner=learner or small_config())
+        training, reports = Training(config, tmp_path / folder), []
         metrics = training.run(reports.append)
         return training, metrics, reports
 
@@ -35,7 +36,7 @@ def repeatable(metrics):
 
 
 def weights(training):
-    return checkpoint.read(checkpoint.newest(training.folder / "checkpoints"))[0]
+    return checkpoint.read(checkpoint.newest(training.folder.checkpoints))[0]
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(train):
@@ -61,25 +62,28 @@ def test_it_reports_and_saves_when_due(train):
     assert [report["steps"] for report in reports] == [20, 40, 60]
     assert metrics == reports[-1] | {"checkpoint": metrics["checkpoint"]}
     assert metrics["updates"] == 60 - 4
-    folder = training.folder / "checkpoints"
+    folder = training.folder.checkpoints
     assert metrics["checkpoint"] == str(checkpoint.newest(folder))
     assert [path.stem[-2:] for path in sorted(folder.iterdir())] == ["50", "60"]
-    assert list((training.folder / "tensorboard").iterdir())
+    assert list(training.folder.tensorboard.iterdir())
+    assert [repeatable(m) for m in training.folder.metrics()] == [repeatable(m) for m in reports]
 
 
 def test_the_settings_of_a_run_lie_beside_it(train, ring):
     training, _, _ = train(steps=5, seed=7)
-    settings = json.loads((training.folder / "settings.json").read_text())
-    assert settings.pop("env") == ring
-    assert from_mapping(TrainConfig, settings) == training.config
+    config = from_mapping(TrainConfig, training.folder.settings())
+    assert config == training.config
+    # With what the environment suggested, so that the run can be told from them alone.
+    assert (config.env, config.learner.state.circular) == (ring, (0, 1))
+    assert config.learner.target.name == "uniform_circle"
 
 
 def test_a_run_folder_is_never_written_over(train, tmp_path):
     training, _, _ = train(steps=5)
-    before = sorted(path.name for path in training.folder.rglob("*"))
+    before = sorted(path.name for path in training.folder.path.rglob("*"))
     with pytest.raises(ConfigError, match=r"run exists.*--folder"):
         train(steps=5)
-    assert sorted(path.name for path in training.folder.rglob("*")) == before
+    assert sorted(path.name for path in training.folder.path.rglob("*")) == before
 
 
 class Broken(gymnasium.Env):
@@ -128,18 +132,88 @@ def test_a_run_that_fails_is_saved_up_to_there(train, tmp_path, kind, error):
     assert (numbers["steps"], numbers["updates"]) == (32, 28)
 
 
+def test_a_full_disk_ends_the_run_and_keeps_the_checkpoint_before(train, monkeypatch, tmp_path):
+    save_file = checkpoint.save_file
+
+    def full(tensors, path, metadata):
+        if json.loads(metadata["numbers"])["steps"] > 25:
+            path.write_bytes(b"part")
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save_file(tensors, path, metadata=metadata)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        train()
+    folder = tmp_path / "run" / "checkpoints"
+    assert [path.name for path in folder.iterdir()] == ["checkpoint-000000025.safetensors"]
+    assert checkpoint.open_learner(checkpoint.newest(folder)).steps == 25
+
+
+def test_a_resumed_run_goes_on_from_where_it_was(train, tmp_path):
+    first, _, _ = train(steps=40, seed=3, runs=2)
+    before = weights(first)
+    second = Training.resumed(tmp_path / "run", {"steps": 60})
+    assert second.learner.steps == 40
+    learnt = {f"sac/{name}": tensor for name, tensor in second.learner.sac.state_dict().items()}
+    assert all(torch.equal(before[name], tensor) for name, tensor in learnt.items())
+    stream = second.rollout.acting.generators.state()
+    assert not torch.equal(stream, first.learner.generators.state())
+    reports = []
+    second.run(reports.append)
+    assert [report["steps"] for report in reports] == [60]
+    assert reports[0]["updates"] == 60 - 4
+    assert [m["steps"] for m in second.folder.metrics()] == [20, 40, 60]
+    assert from_mapping(TrainConfig, second.folder.settings()).steps == 60
+
+
+def test_what_was_reported_after_the_checkpoint_is_taken_back(train, tmp_path):
+    training, _, _ = train(steps=40)
+    training.folder.report({"steps": 55})
+    with (training.folder.path / "metrics.jsonl").open("a") as file:
+        file.write('{"steps": 6')
+    resumed = Training.resumed(tmp_path / "run", {"steps": 60})
+    assert [m["steps"] for m in resumed.folder.metrics()] == [20, 40]
+    resumed.rollout.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"seed": 1}, "keeps its seed"),
+        ({"learner.num_skills": 2}, "keeps its learner.num_skills"),
+        ({}, "has 40 steps already"),
+        ({"steps": 30}, "has 40 steps already"),
+    ],
+)
+def test_what_a_resumed_run_can_not_change_is_named(train, tmp_path, changes, hint):
+    train(steps=40)
+    with pytest.raises(ConfigError, match=hint):
+        Training.resumed(tmp_path / "run", changes)
+
+
+def test_only_a_run_with_a_checkpoint_is_resumed(train, tmp_path):
+    with pytest.raises(ConfigError, match="nothing is no run folder"):
+        Training.resumed(tmp_path / "nothing", {})
+    training, _, _ = train(steps=5)
+    for path in training.folder.checkpoints.iterdir():
+        path.unlink()
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        Training.resumed(tmp_path / "run", {"steps": 9})
+
+
 def test_the_environment_names_the_matched_state_unless_the_settings_do(ring, small_config):
-    env = make_env(ring)
+    env = make_env(ring).unwrapped.metadata
     taken = with_env_defaults(small_config(), env)
     assert (taken.state.circular, taken.target.name) == ((0, 1), "uniform_circle")
     own = small_config(state={"linear": [1]})
     assert with_env_defaults(own, env) == own
-    plain = make_env("Pendulum-v1")
+    plain = make_env("Pendulum-v1").unwrapped.metadata
     assert with_env_defaults(small_config(), plain) == small_config()
 
 
 def test_a_target_in_the_settings_goes_before_the_environments(ring, small_config):
-    taken = with_env_defaults(small_config(target={"name": "reward"}), make_env(ring))
+    metadata = make_env(ring).unwrapped.metadata
+    taken = with_env_defaults(small_config(target={"name": "reward"}), metadata)
     assert (taken.state.circular, taken.target.name) == ((0, 1), "reward")
 
 
