@@ -81,7 +81,8 @@ class Actor(nn.Module):
 
     def sample(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return actions and their log-density for standard normal noise: `sample_squashed`."""
-        return sample_squashed(*self(x), noise)
+        mean, log_std = self(x)
+        return sample_squashed(mean, log_std, noise)
 
 
 class Critic(nn.Module):
