@@ -1,0 +1,227 @@
+"""Prediction-error bonuses: the policy is paid where a network still errs (ICM and RND).
+
+Sources: Pathak et al., Curiosity-Driven Exploration by Self-Supervised Prediction (2017);
+Burda et al., Exploration by Random Network Distillation (2018).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from smm_core.config import Config, option
+from smm_core.generators import Generators
+from smm_core.networks import mlp
+from smm_core.replay import Batch
+from smm_core.state_space import StateSpace
+from smm_core.transitions import Layout
+
+CLIP = 5.0
+"""Normalised inputs of RND are cut here (Burda et al.)."""
+
+
+@dataclass(frozen=True)
+class ICMConfig(Config):
+    """Intrinsic Curiosity Module."""
+
+    coefficient: float = option(1.0, "weight of the bonus", low=0.0)
+    feature_size: int = option(300, "width of the embedding", low=1)
+    hidden: tuple[int, ...] = option(
+        (300,), "widths of the hidden layers of embedding and forward model", low=1
+    )
+    forward_weight: float = option(
+        0.2,
+        "share of the forward loss; the rest is the inverse loss's (Pathak et al.)",
+        low=0.0,
+        high=1.0,
+    )
+    learning_rate: float = option(1e-3, "Adam's step size", low=0.0)
+
+
+@dataclass(frozen=True)
+class RNDConfig(Config):
+    """Random network distillation."""
+
+    coefficient: float = option(1.0, "weight of the bonus", low=0.0)
+    feature_size: int = option(64, "outputs of the random network", low=1)
+    hidden: tuple[int, ...] = option((256,), "widths of the hidden layers of both", low=1)
+    learning_rate: float = option(1e-4, "Adam's step size", low=0.0)
+
+
+class ICM(nn.Module):
+    """Pays the error of a forward model in an embedding that actions can be read from.
+
+    Embedding and models see the whole observation: what follows an action can not be told from a
+    part of it.
+    """
+
+    def __init__(
+        self,
+        generators: Generators,
+        layout: Layout,
+        space: StateSpace,
+        target_weight: float,
+        config: ICMConfig,
+    ) -> None:
+        super().__init__()
+        self.config, self.target_weight = config, target_weight
+        features, actions = config.feature_size, layout.action_size
+        self.embedding = mlp(generators, (layout.obs_size, *config.hidden, features))
+        self.forward_model = mlp(generators, (features + actions, *config.hidden, features))
+        self.inverse_model = mlp(generators, (2 * features, actions))
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
+        self.optimizers: dict[str, torch.optim.Optimizer] = {"icm": self.optimizer}
+
+    def observe(self, state: Tensor, skill_onehot: Tensor) -> None:
+        """Do nothing: what is learnt is learnt by `fit`."""
+
+    def fit(
+        self, batch: Batch, state: Tensor, skill_onehot: Tensor, generators: Generators
+    ) -> dict[str, Tensor]:
+        """Take one gradient step of all three networks; return both mean squared errors, (R,)."""
+        features, next_features = self._embed(batch)
+        forward_loss = self._forward_error(features, batch.action, next_features).square()
+        pair = torch.cat((features, next_features), -1)
+        inverse_loss = (self.inverse_model(pair) - batch.action).square()
+        losses = {
+            "forward_loss": forward_loss.mean((1, 2)),
+            "inverse_loss": inverse_loss.mean((1, 2)),
+        }
+        share = self.config.forward_weight
+        loss = share * losses["forward_loss"] + (1.0 - share) * losses["inverse_loss"]
+        self.optimizer.zero_grad()
+        loss.sum().backward()
+        self.optimizer.step()
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    @torch.no_grad()
+    def terms(
+        self,
+        batch: Batch,
+        state: Tensor,
+        skill_onehot: Tensor,
+        log_target: Tensor,
+        generators: Generators,
+    ) -> dict[str, Tensor]:
+        """Return log p*(s) and the bonus, weighted, (R, B) each."""
+        bonus = self.config.coefficient * self.bonus(batch)
+        return {"target": self.target_weight * log_target, "bonus": bonus}
+
+    @torch.no_grad()
+    def bonus(self, batch: Batch) -> Tensor:
+        """Return the Euclidean length of the forward model's error, (R, B)."""
+        features, next_features = self._embed(batch)
+        return self._forward_error(features, batch.action, next_features).norm(dim=-1)
+
+    def _embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the features of obs and next_obs, (R, B, features) each, in one pass."""
+        features = self.embedding(torch.cat((batch.obs, batch.next_obs), 1))
+        before, after = features.chunk(2, dim=1)
+        return before, after
+
+    def _forward_error(self, features: Tensor, action: Tensor, next_features: Tensor) -> Tensor:
+        return self.forward_model(torch.cat((features, action), -1)) - next_features
+
+    def entropies(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return none: no density is known."""
+        return {}
+
+
+class RND(nn.Module):
+    """Pays the error of a network that learns what a fixed random network says of a state.
+
+    Both see the matched state s, as the counting methods do, normalised by the mean and deviation
+    of all states observed; the error is divided by its own running deviation, so that the
+    coefficient means the same in every task.
+    """
+
+    def __init__(
+        self,
+        generators: Generators,
+        layout: Layout,
+        space: StateSpace,
+        target_weight: float,
+        config: RNDConfig,
+    ) -> None:
+        super().__init__()
+        self.config, self.target_weight, self.space = config, target_weight, space
+        sizes = (space.feature_size, *config.hidden, config.feature_size)
+        self.target_net = mlp(generators, sizes).requires_grad_(False)
+        self.predictor = mlp(generators, sizes)
+        self.inputs = RunningMoments(len(generators), space.feature_size)
+        self.errors = RunningMoments(len(generators), 1)
+        parameters = self.predictor.parameters()
+        self.optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
+        self.optimizers: dict[str, torch.optim.Optimizer] = {"rnd": self.optimizer}
+
+    def observe(self, state: Tensor, skill_onehot: Tensor) -> None:
+        """Keep the moments of the states reached, (R, B, size), for normalised inputs."""
+        self.inputs.add(self.space.features(state))
+
+    def fit(
+        self, batch: Batch, state: Tensor, skill_onehot: Tensor, generators: Generators
+    ) -> dict[str, Tensor]:
+        """Take one gradient step of the predictor; return its mean squared error before, (R,)."""
+        error = self._error(state)
+        loss = error.mean(-1)
+        self.optimizer.zero_grad()
+        loss.sum().backward()
+        self.optimizer.step()
+        self.errors.add(error.detach().unsqueeze(-1))
+        return {"predictor_loss": loss.detach()}
+
+    @torch.no_grad()
+    def terms(
+        self,
+        batch: Batch,
+        state: Tensor,
+        skill_onehot: Tensor,
+        log_target: Tensor,
+        generators: Generators,
+    ) -> dict[str, Tensor]:
+        """Return log p*(s) and the bonus, weighted, (R, B) each."""
+        bonus = self.config.coefficient * self.bonus(state)
+        return {"target": self.target_weight * log_target, "bonus": bonus}
+
+    @torch.no_grad()
+    def bonus(self, state: Tensor) -> Tensor:
+        """Return the squared error in units of its running deviation, (R, B)."""
+        return self._error(state) / self.errors.deviation.squeeze(-1)
+
+    def _error(self, state: Tensor) -> Tensor:
+        """Return the mean squared error over the random features, (R, B)."""
+        features = self.space.features(state)
+        inputs = (features - self.inputs.mean) / self.inputs.deviation
+        inputs = inputs.clamp(-CLIP, CLIP)
+        return (self.predictor(inputs) - self.target_net(inputs)).square().mean(-1)
+
+    def entropies(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return none: no density is known."""
+        return {}
+
+
+class RunningMoments(nn.Module):
+    """Mean and variance of all that was added, for R runs and each coordinate."""
+
+    def __init__(self, runs: int, size: int) -> None:
+        super().__init__()
+        self.seen = nn.Buffer(torch.zeros(runs, 1, 1))
+        self.mean = nn.Buffer(torch.zeros(runs, 1, size))
+        self.variance = nn.Buffer(torch.zeros(runs, 1, size))
+
+    @property
+    def deviation(self) -> Tensor:
+        """Standard deviation, (R, 1, size); 1 where nothing has varied yet."""
+        return torch.where(self.variance > 0, self.variance, 1.0).sqrt().clamp_min(1e-6)
+
+    def add(self, values: Tensor) -> None:
+        """Take in values (R, B, size): the parallel form of Chan et al. (1979)."""
+        batch = values.shape[1]
+        self.seen.add_(batch)
+        share = batch / self.seen
+        shift = values.mean(1, keepdim=True) - self.mean
+        spread = values.var(1, unbiased=False, keepdim=True) - self.variance
+        self.variance.add_(share * (spread + (1.0 - share) * shift.square()))
+        self.mean.add_(share * shift)
