@@ -58,13 +58,13 @@ class Count(nn.Module):
         super().__init__()
         self.config, self.target_weight = config, target_weight
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
-        self.grid = Grid(space, config.coordinates, config.bin_width)
+        self.bins = Bins(space, config.coordinates, config.bin_width)
         self.visits = VisitTable(len(generators))
         self.total = nn.Buffer(torch.zeros(len(generators), 1, dtype=torch.int64))
 
     def observe(self, state: Tensor, skill_onehot: Tensor) -> None:
         """Count states reached for the first time, (R, B, size)."""
-        self.visits.add(self.grid.key(state))
+        self.visits.add(self.bins.key(state))
         self.total.add_(state.shape[1])
 
     def fit(
@@ -88,7 +88,7 @@ class Count(nn.Module):
 
     def count(self, state: Tensor) -> Tensor:
         """Return how often the bin of each state was entered, (R, B) int64."""
-        return self.visits.count(self.grid.key(state))
+        return self.visits.count(self.bins.key(state))
 
     def bonus(self, state: Tensor) -> Tensor:
         """Return the chosen form of the bonus, (R, B); a bin never entered pays as entered once.
@@ -99,14 +99,14 @@ class Count(nn.Module):
         entered = self.count(state).clamp_min(1).float()
         if self.config.form == INVERSE_SQRT:
             return entered.rsqrt()
-        return self.total.clamp_min(1).float().log() + self.grid.log_volume - entered.log()
+        return self.total.clamp_min(1).float().log() + self.bins.log_volume - entered.log()
 
     def entropies(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return none: the bonus is not the log-density of one policy's states."""
         return {}
 
 
-class Grid:
+class Bins:
     """Bins of equal size over the counted coordinates, each known by one 64-bit key.
 
     Bins start at 0. An angle's width is rounded so that whole bins fill the circle. The key of one

@@ -15,6 +15,7 @@ from smm_core.config import Config, option
 from smm_core.generators import Generators
 from smm_core.networks import mlp
 from smm_core.replay import Batch
+from smm_core.running_scale import RunningScale
 from smm_core.state_space import StateSpace
 from smm_core.transitions import Layout
 
@@ -73,6 +74,7 @@ class ICM(nn.Module):
         self.inverse_model = mlp(generators, (2 * features, actions))
         self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
         self.optimizers: dict[str, torch.optim.Optimizer] = {"icm": self.optimizer}
+        self._fitted: tuple[Batch, Tensor] | None = None
 
     def observe(self, state: Tensor, skill_onehot: Tensor) -> None:
         """Do nothing: what is learnt is learnt by `fit`."""
@@ -82,11 +84,11 @@ class ICM(nn.Module):
     ) -> dict[str, Tensor]:
         """Take one gradient step of all three networks; return both mean squared errors, (R,)."""
         features, next_features = self._embed(batch)
-        forward_loss = self._forward_error(features, batch.action, next_features).square()
+        forward_error = self._forward_error(features, batch.action, next_features)
         pair = torch.cat((features, next_features), -1)
         inverse_loss = (self.inverse_model(pair) - batch.action).square()
         losses = {
-            "forward_loss": forward_loss.mean((1, 2)),
+            "forward_loss": forward_error.square().mean((1, 2)),
             "inverse_loss": inverse_loss.mean((1, 2)),
         }
         share = self.config.forward_weight
@@ -94,6 +96,7 @@ class ICM(nn.Module):
         self.optimizer.zero_grad()
         loss.sum().backward()
         self.optimizer.step()
+        self._fitted = (batch, forward_error.detach().norm(dim=-1))
         return {name: loss.detach() for name, loss in losses.items()}
 
     @torch.no_grad()
@@ -105,8 +108,16 @@ class ICM(nn.Module):
         log_target: Tensor,
         generators: Generators,
     ) -> dict[str, Tensor]:
-        """Return log p*(s) and the bonus, weighted, (R, B) each."""
-        bonus = self.config.coefficient * self.bonus(batch)
+        """Return log p*(s) and the bonus, weighted, (R, B) each.
+
+        The batch of the last `fit` is paid the error that it made before the step: what is a
+        surprise is measured before it is learnt, and costs no second pass.
+        """
+        if self._fitted is not None and self._fitted[0] is batch:
+            bonus = self._fitted[1]
+        else:
+            bonus = self.bonus(batch)
+        bonus = self.config.coefficient * bonus
         return {"target": self.target_weight * log_target, "bonus": bonus}
 
     @torch.no_grad()
@@ -150,15 +161,15 @@ class RND(nn.Module):
         sizes = (space.feature_size, *config.hidden, config.feature_size)
         self.target_net = mlp(generators, sizes).requires_grad_(False)
         self.predictor = mlp(generators, sizes)
-        self.inputs = RunningMoments(len(generators), space.feature_size)
-        self.errors = RunningMoments(len(generators), 1)
+        self.inputs = RunningScale(len(generators), space.feature_size)
+        self.errors = RunningScale(len(generators), 1)
         parameters = self.predictor.parameters()
         self.optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
         self.optimizers: dict[str, torch.optim.Optimizer] = {"rnd": self.optimizer}
 
     def observe(self, state: Tensor, skill_onehot: Tensor) -> None:
         """Keep the moments of the states reached, (R, B, size), for normalised inputs."""
-        self.inputs.add(self.space.features(state))
+        self.inputs.observe(self.space.features(state))
 
     def fit(
         self, batch: Batch, state: Tensor, skill_onehot: Tensor, generators: Generators
@@ -169,7 +180,7 @@ class RND(nn.Module):
         self.optimizer.zero_grad()
         loss.sum().backward()
         self.optimizer.step()
-        self.errors.add(error.detach().unsqueeze(-1))
+        self.errors.observe(error.detach().unsqueeze(-1))
         return {"predictor_loss": loss.detach()}
 
     @torch.no_grad()
@@ -192,36 +203,9 @@ class RND(nn.Module):
 
     def _error(self, state: Tensor) -> Tensor:
         """Return the mean squared error over the random features, (R, B)."""
-        features = self.space.features(state)
-        inputs = (features - self.inputs.mean) / self.inputs.deviation
-        inputs = inputs.clamp(-CLIP, CLIP)
+        inputs = self.inputs.normalise(self.space.features(state)).clamp(-CLIP, CLIP)
         return (self.predictor(inputs) - self.target_net(inputs)).square().mean(-1)
 
     def entropies(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return none: no density is known."""
         return {}
-
-
-class RunningMoments(nn.Module):
-    """Mean and variance of all that was added, for R runs and each coordinate."""
-
-    def __init__(self, runs: int, size: int) -> None:
-        super().__init__()
-        self.seen = nn.Buffer(torch.zeros(runs, 1, 1))
-        self.mean = nn.Buffer(torch.zeros(runs, 1, size))
-        self.variance = nn.Buffer(torch.zeros(runs, 1, size))
-
-    @property
-    def deviation(self) -> Tensor:
-        """Standard deviation, (R, 1, size); 1 where nothing has varied yet."""
-        return torch.where(self.variance > 0, self.variance, 1.0).sqrt().clamp_min(1e-6)
-
-    def add(self, values: Tensor) -> None:
-        """Take in values (R, B, size): the parallel form of Chan et al. (1979)."""
-        batch = values.shape[1]
-        self.seen.add_(batch)
-        share = batch / self.seen
-        shift = values.mean(1, keepdim=True) - self.mean
-        spread = values.var(1, unbiased=False, keepdim=True) - self.variance
-        self.variance.add_(share * (spread + (1.0 - share) * shift.square()))
-        self.mean.add_(share * shift)
