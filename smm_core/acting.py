@@ -28,12 +28,19 @@ class ActingPolicy:
     """The policy that plays: Definition 3.1 with skills (Algorithm 2), for R runs in step."""
 
     def __init__(
-        self, layout: Layout, hidden: Sequence[int], history: PolicyHistory, seeds: Sequence[int]
+        self,
+        layout: Layout,
+        hidden: Sequence[int],
+        history: PolicyHistory,
+        seeds: Sequence[int],
+        activation: str = "relu",
     ) -> None:
         self.layout, self.history = layout, history
         self.generators = Generators(seeds)
         inputs = layout.obs_size + layout.skill_size
-        self._actor = Actor(self.generators, inputs, layout.action_size, hidden)
+        self._actor = Actor(
+            self.generators, inputs, layout.action_size, hidden, activation
+        )
         self._actor.requires_grad_(False)
         self._shapes = {name: t.shape[1:] for name, t in self._actor.state_dict().items()}
         runs = len(self.generators)

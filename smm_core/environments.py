@@ -23,10 +23,13 @@ Bools = NDArray[np.bool_]
 class Environments(Protocol):
     """R environments of one kind with flat observations and actions in [-1, 1]."""
 
-    metadata: dict[str, Any]
-    """What the environment tells of itself; the same for all."""
-    infos: list[Info]
-    """What each told last beside its observation."""
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the environment tells of itself; the same for all."""
+
+    @property
+    def infos(self) -> list[Info]:
+        """What each told last beside its observation."""
 
     def __len__(self) -> int:
         """Return R."""

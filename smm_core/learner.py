@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 from smm_core.config import Config, option
+from smm_core.count import Count, CountConfig
 from smm_core.densities import DensityConfig
 from smm_core.discriminator import DiscriminatorConfig
 from smm_core.generators import Generators
 from smm_core.history import HistoryConfig, PolicyHistory, Snapshot
 from smm_core.networks import skill_onehot
 from smm_core.objective import Objective, TargetOnly
+from smm_core.prediction_error import ICM, RND, ICMConfig, RNDConfig
+from smm_core.pseudocount import PseudoCount, PseudoCountConfig
 from smm_core.replay import ReplayBuffer
 from smm_core.reward import RewardConfig
 from smm_core.sac import SAC, SACConfig
@@ -31,9 +34,9 @@ class LearnerConfig(Config):
 
     method: str = option(
         "smm",
-        "what the policy is paid for beside log p*(s): 'smm' is State Marginal Matching (SM4 with"
-        " num_skills above 1), 'sac' nothing",
-        choices=("smm", "sac"),
+        "what the policy is paid for beside log p*(s): 'smm' State Marginal Matching (SM4 with"
+        " num_skills above 1), 'sac' nothing, the others the bonus of that name",
+        choices=("smm", "sac", "count", "pseudocount", "icm", "rnd"),
     )
     num_skills: int = option(1, "mixture components: 1 is SMM, more is SM4", low=1, high=1000)
     batch_size: int = option(128, "transitions in each update", low=1)
@@ -44,8 +47,12 @@ class LearnerConfig(Config):
     target: TargetConfig = option(TargetConfig(), "the target distribution p*(s)")
     reward: RewardConfig = option(RewardConfig(), "weights of the reward's terms")
     sac: SACConfig = option(SACConfig(), "the policy")
-    density: DensityConfig = option(DensityConfig(), "the density model q_z(s)")
-    discriminator: DiscriminatorConfig = option(DiscriminatorConfig(), "d(z|s)")
+    density: DensityConfig = option(DensityConfig(), "the density model of smm, pseudocount")
+    discriminator: DiscriminatorConfig = option(DiscriminatorConfig(), "d(z|s) of smm")
+    count: CountConfig = option(CountConfig(), "method count")
+    pseudocount: PseudoCountConfig = option(PseudoCountConfig(), "method pseudocount")
+    icm: ICMConfig = option(ICMConfig(), "method icm")
+    rnd: RNDConfig = option(RNDConfig(), "method rnd")
     history: HistoryConfig = option(HistoryConfig(), "the historical average")
 
 
@@ -65,18 +72,21 @@ class Learner:
         self.updates = 0
 
     def _make_objective(self) -> Objective:
-        config, layout = self.config, self.layout
-        if config.method == "sac":
-            return TargetOnly(config.reward.target)
-        return StateMarginalMatching(
-            self.generators,
-            layout,
-            self.space,
-            self.skill_prior,
-            config.reward,
-            config.density,
-            config.discriminator,
-        )
+        config, weight = self.config, self.config.reward.target
+        common = (self.generators, self.layout, self.space)
+        match config.method:
+            case "sac":
+                return TargetOnly(weight)
+            case "count":
+                return Count(*common, weight, config.count)
+            case "pseudocount":
+                return PseudoCount(*common, weight, config.pseudocount, config.density)
+            case "icm":
+                return ICM(*common, weight, config.icm)
+            case "rnd":
+                return RND(*common, weight, config.rnd)
+        models = (config.density, config.discriminator)
+        return StateMarginalMatching(*common, self.skill_prior, config.reward, *models)
 
     @property
     def steps(self) -> int:

@@ -101,6 +101,7 @@ class Training:
             learner_config.sac.hidden,
             learner.history,
             [acting_seed(seed) for seed in config.seeds],
+            learner_config.sac.policy_activation,
         )
         acting.skill_prior = learner.skill_prior.probabilities
         envs = make_envs(config.env, config.runs, options)

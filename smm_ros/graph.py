@@ -37,6 +37,7 @@ HAND, POLICY_SERVER, TRAINER, RECORDER = "hand", "policy_server", "trainer", "re
 _AGREED = (
     ("learner.num_skills", "num_skills"),
     ("learner.sac.hidden", "hidden"),
+    ("learner.sac.policy_activation", "policy_activation"),
     ("learner.history", "history"),
 )
 

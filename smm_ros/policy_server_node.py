@@ -20,6 +20,7 @@ from trajectory_msgs.msg import JointTrajectory
 from smm_core.acting import ActingPolicy, acting_seed
 from smm_core.config import Config, option
 from smm_core.history import HistoryConfig, PolicyHistory, Snapshot, SnapshotError
+from smm_core.networks import ACTIVATIONS
 from smm_core.transitions import Layout
 from smm_ros import interfaces as names
 from smm_ros.conversions import (
@@ -69,6 +70,9 @@ class PolicyServerConfig(Config):
     )
     num_skills: int = option(1, "Mixture components of the policies.", low=1)
     hidden: tuple[int, ...] = option((256, 256), "Widths of the policies' hidden layers.", low=1)
+    policy_activation: str = option(
+        "relu", "Function between the policies' layers.", choices=tuple(ACTIVATIONS)
+    )
     history: HistoryConfig = option(HistoryConfig(), "Which policy an episode is played with.")
     seed: int = option(0, "Seed of actions, skills and policies drawn.", low=0)
     state_timeout: float = option(
@@ -96,7 +100,8 @@ class PolicyServerNode(Node):
         layout = Layout(len(OBS_NAMES), NUM_JOINTS, self._config.num_skills)
         history = PolicyHistory(self._config.history)
         seeds = [acting_seed(self._config.seed)]
-        self._acting = ActingPolicy(layout, self._config.hidden, history, seeds)
+        shape = (self._config.hidden, history, seeds, self._config.policy_activation)
+        self._acting = ActingPolicy(layout, *shape)
         self._sequences = SequenceFile(self._sequence_path())
         self._episodes = Episodes(
             self._hand, self._acting, self._sequences, self._config.episode_steps

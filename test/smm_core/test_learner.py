@@ -164,3 +164,64 @@ def test_an_observation_that_jumps_after_standing_still_keeps_everything_finite(
             metrics = learner.update()
             assert all(values.isfinite().all() for values in metrics.values()), metrics
     assert all(p.isfinite().all() for p in learner.objective.density.parameters())
+
+
+METHODS = ("smm", "sac", "count", "pseudocount", "icm", "rnd")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("layout", [LAYOUT, SKILLED])
+def test_every_method_learns_and_pays_by_terms_that_add_up(make, play, method, layout):
+    learner = make(layout, method=method)
+    play(learner, 12)
+    before = [p.detach().clone() for p in learner.sac.actor.parameters()]
+    metrics = learner.update()
+    assert all(values.isfinite().all() for values in metrics.values())
+    pairs = zip(before, learner.sac.actor.parameters(), strict=True)
+    assert all(not torch.equal(old, new) for old, new in pairs)
+    terms = [v for n, v in metrics.items() if n.startswith("reward_") and n != "reward_total"]
+    torch.testing.assert_close(metrics["reward_total"], sum(terms))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_of_any_method_learns_the_same_beside_others(make, play, method):
+    together, alone = make(seeds=(3, 1, 8), method=method), make(seeds=(1,), method=method)
+    play(together, 12, (0, 1, 2), 3)
+    play(alone, 12, (1,), 3)
+    many, one = together.update(), alone.update()
+    for name, values in one.items():
+        torch.testing.assert_close(many[name][1], values[0], rtol=1e-3, atol=1e-4)
+
+
+def test_plain_sac_is_paid_the_target_alone(make, play):
+    learner = make(method="sac", reward={"target": 2.0})
+    play(learner, 12)
+    metrics = learner.update()
+    assert {n for n in metrics if n.startswith("reward_")} == {"reward_target", "reward_total"}
+    batch = learner.replay.newest(12)
+    low, high = 2 * batch.reward.min(), 2 * batch.reward.max()
+    assert low <= metrics["reward_total"] <= high
+
+
+def test_one_skill_is_state_marginal_matching_itself(make, play):
+    """Equation 8 with one skill is equation 5: log p* - log q, whatever the mixture's weights."""
+    plain, weighted = make(), make(reward={"skill_entropy": 7.0})
+    for learner in (plain, weighted):
+        play(learner, 12)
+    one, other = plain.update(), weighted.update()
+    assert one.keys() == other.keys()
+    for name, values in one.items():
+        assert torch.equal(values, other[name]), name
+    expected = one["reward_target"] + one["entropy_s_given_z"]
+    torch.testing.assert_close(one["reward_total"], expected)
+    torch.testing.assert_close(one["kl_to_target"], -expected)
+    assert not [name for name in plain.objective.state_dict() if "discriminator" in name]
+
+
+def test_the_divergence_to_the_target_is_that_of_the_mixture(make, play):
+    learner = make(SKILLED)
+    play(learner, 10)
+    metrics = learner.update()
+    # H[s] = H[s|z] + H[z] - H[z|s]
+    entropy = metrics["entropy_s_given_z"] + math.log(3) - metrics["entropy_z_given_s"]
+    torch.testing.assert_close(metrics["kl_to_target"], -entropy - metrics["reward_target"])
