@@ -20,16 +20,16 @@ class RunningScale(nn.Module):
 
     def observe(self, linear: Tensor) -> None:
         """Take in a batch, (R, B, size), beside all that came before."""
+        batch = linear.shape[1]
+        self.seen.add_(batch)
         if not linear.numel():
             return
-        batch = linear.shape[1]
-        share = batch / (self.seen + batch)
+        share = batch / self.seen
         shift = linear.mean(1, keepdim=True) - self.mean
         variance = linear.var(1, unbiased=False, keepdim=True) - self.deviation.square()
         spread = variance + (1.0 - share) * shift.square()
         self.deviation.copy_((self.deviation.square() + share * spread).sqrt().clamp_min(SMALLEST))
         self.mean.add_(share * shift)
-        self.seen.add_(batch)
 
     def normalise(self, linear: Tensor) -> Tensor:
         """Return (R, B, size) with mean 0 and standard deviation 1."""
