@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch.distributions import Normal, VonMises
 
 from smm_core.generators import Generators
@@ -87,15 +88,22 @@ def integral(density, low, high):
     return float(probability.sum() * (high - low) / 300)
 
 
+def with_samples(density, samples):
+    """Return a copy whose bound is taken over so many codes."""
+    copy = vae(density.space, samples=samples)
+    copy.load_state_dict(density.state_dict())
+    return copy
+
+
 @pytest.mark.parametrize("steps", [0, 60])
 def test_the_density_integrates_to_one_over_the_circle(steps):
-    density = train(vae(CIRCLE, samples=1000), circle_draws(0), steps)
+    density = with_samples(train(vae(CIRCLE), circle_draws(0), steps), 1000)
     assert integral(density, -math.pi, math.pi) == pytest.approx(1.0, abs=0.03)
 
 
 @pytest.mark.parametrize(("steps", "low", "high"), [(0, -10.0, 10.0), (60, -30.0, 90.0)])
 def test_the_density_integrates_to_one_over_the_line(steps, low, high):
-    density = train(vae(LINE, samples=1000), line_draws(0), steps)
+    density = with_samples(train(vae(LINE), line_draws(0), steps), 1000)
     assert integral(density, low, high) == pytest.approx(1.0, abs=0.03)
 
 
@@ -120,17 +128,12 @@ def test_after_training_the_figure_is_below_the_truth_and_close_to_it(request, n
 
 def test_more_samples_tighten_the_bound():
     density, states = train(vae(CIRCLE), circle_draws(0), 150), circle_draws(3)(4000)
-    bounds = []
-    for samples in (1, 8, 64):
-        wider = vae(CIRCLE, samples=samples)
-        wider.load_state_dict(density.state_dict())
-        bounds.append(float(log_prob(wider, states).mean()))
+    bounds = [float(log_prob(with_samples(density, k), states).mean()) for k in (1, 8, 64)]
     assert bounds[0] + 0.005 < bounds[1] < bounds[2] + 0.005
 
 
 def test_the_loss_is_the_negative_bound_of_one_sample(circle):
-    copy, states = vae(CIRCLE, samples=1), circle_draws(3)(20_000)
-    copy.load_state_dict(circle.state_dict())
+    copy, states = with_samples(circle, 1), circle_draws(3)(20_000)
     before = log_prob(copy, states).mean()
     loss = copy.fit(states, no_skill(states), Generators((2,)))
     assert float(loss) == pytest.approx(-float(before), abs=0.05)
@@ -139,8 +142,8 @@ def test_the_loss_is_the_negative_bound_of_one_sample(circle):
 def test_two_peaks_are_found_from_every_start():
     """Opposite peaks look uniform to a decoder that is told nothing; that must be no trap."""
     runs, draw, generators = 2, circle_draws(0), Generators((0, 1))
-    density = VAE(Generators((0, 1)), CIRCLE, 0, VAEConfig())
-    for _ in range(500):
+    density = VAE(Generators((0, 1)), CIRCLE, 0, VAEConfig(hidden=(64, 64)))
+    for _ in range(300):
         states = draw(runs * 128).view(runs, 128, 1)
         density.fit(states, no_skill(states), generators)
     states = circle_draws(3)(1000)
@@ -260,6 +263,24 @@ def test_runs_together_are_the_runs_alone():
             rtol=1e-3,
             atol=1e-4,
         )
+
+
+@pytest.mark.parametrize("space", [CIRCLE, LINE])
+def test_what_a_constant_decoder_draws_is_what_it_decodes_to(space):
+    """The log-density of its own draws is minus the entropy of the one Gaussian or circle."""
+    angle = (2 * math.cos(3.0), 2 * math.sin(3.0), 0.0)
+    density = constant_decoder(space, angle if space is CIRCLE else (0.7, 0.0), scale=0.4)
+    states = density.sample(torch.zeros(1, 20_000, 0), Generators((3,)))
+    entropy = -float(log_prob(density, states).mean())
+    angular = stats.vonmises(0.4**-2).entropy()
+    linear = stats.norm(scale=0.4).entropy()
+    assert entropy == pytest.approx(angular if space is CIRCLE else linear, abs=0.03)
+
+
+def test_draws_are_in_the_units_of_the_states(line):
+    states = line.sample(torch.zeros(1, 20_000, 0), Generators((3,)))
+    assert float(states.mean()) == pytest.approx(MEAN, abs=0.5)
+    assert float(states.std()) == pytest.approx(DEVIATION, rel=0.1)
 
 
 @pytest.mark.parametrize("space", [CIRCLE, LINE])
