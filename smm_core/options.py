@@ -47,10 +47,11 @@ def add_options(
 def read_options(config: type[C], file: Path | None, given: Mapping[str, Any]) -> C:
     """Build a configuration from a YAML file and the options given on the command line.
 
-    An option beats the file, the file beats the default. Raises ConfigError for a file that can
+    An option beats the file, the file beats the one it names as its `base`, that beats the
+    default. Raises ConfigError for a file that can
     not be read and for every setting that is unknown or out of range.
     """
-    values = read_yaml(file) if file else {}
+    values = _with_base(file) if file else {}
     names = set(_names(config, ""))
     for name, value in given.items():
         if name in names:
@@ -62,6 +63,28 @@ def read_options(config: type[C], file: Path | None, given: Mapping[str, Any]) -
                     raise ConfigError(f"'{group}' is {level!r} in {file}, expected a group")
             level[leaf] = value
     return from_mapping(config, values)
+
+
+def _with_base(file: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read a file over the one that it names as its `base`, relative to itself."""
+    if file in above:
+        raise ConfigError(f"{file} is its own base, by way of {above[-1]}")
+    values = read_yaml(file)
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise ConfigError(f"'base' is {base!r} in {file}, expected the name of a file")
+    return _merged(_with_base(file.parent / base, (*above, file)), values)
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    both = dict(under)
+    for name, value in over.items():
+        known = under.get(name)
+        is_group = isinstance(known, dict) and isinstance(value, dict)
+        both[name] = _merged(known, value) if is_group else value  # type: ignore[arg-type]
+    return both
 
 
 class _Loader(yaml.SafeLoader):

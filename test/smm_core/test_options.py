@@ -112,6 +112,28 @@ def test_a_bad_file_is_refused_by_name(parse, yaml_file, text, words, words_besi
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
+def test_a_file_goes_before_the_one_it_is_based_on(parse, tmp_path):
+    tmp_path.joinpath("low.yaml").write_text("steps: 3\nnet: {offset: 1.5, sizes: [4]}\n")
+    tmp_path.joinpath("mid.yaml").write_text("base: low.yaml\nnet: {offset: 2.5}\n")
+    over = tmp_path / "over.yaml"
+    over.write_text("base: mid.yaml\nsteps: 7\n")
+    job = parse("", over)
+    assert (job.steps, job.net.offset, job.net.sizes) == (7, 2.5, (4,))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("base: settings.yaml", "its own base"),
+        ("base: 3", "'base' is 3"),
+        ("base: absent.yaml", "absent.yaml"),
+    ],
+)
+def test_a_base_that_can_not_be_read_is_named(parse, yaml_file, text, words):
+    with pytest.raises(ConfigError, match=words):
+        parse("", yaml_file(text))
+
+
 def test_a_missing_file_and_one_that_is_no_text_are_refused_by_name(tmp_path):
     with pytest.raises(ConfigError, match=r"absent\.yaml"):
         read_yaml(tmp_path / "absent.yaml")
