@@ -81,7 +81,7 @@ class SAC(nn.Module):
         }
         if self.config.learn_temperature:
             rate = self.config.temperature_learning_rate
-            optimizers["temperature"] = torch.optim.Adam([self.log_alpha], lr=rate)
+            optimizers["temperature"] = torch.optim.Adam([self.log_alpha], lr=rate, fused=True)
         return optimizers
 
     def update(
