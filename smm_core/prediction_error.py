@@ -169,6 +169,7 @@ class RND(nn.Module):
         parameters = self.predictor.parameters()
         self.optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
         self.optimizers: dict[str, torch.optim.Optimizer] = {"rnd": self.optimizer}
+        self._fitted: tuple[Tensor, Tensor] | None = None
 
     def observe(self, state: Tensor, skill_onehot: Tensor) -> None:
         """Keep the moments of the states reached, (R, B, size), for normalised inputs."""
@@ -184,6 +185,7 @@ class RND(nn.Module):
         loss.sum().backward()
         self.optimizer.step()
         self.errors.observe(error.detach().unsqueeze(-1))
+        self._fitted = (state, error.detach())
         return {"predictor_loss": loss.detach()}
 
     @torch.no_grad()
@@ -195,14 +197,21 @@ class RND(nn.Module):
         log_target: Tensor,
         generators: Generators,
     ) -> dict[str, Tensor]:
-        """Return log p*(s) and the bonus, weighted, (R, B) each."""
-        bonus = self.config.coefficient * self.bonus(state)
+        """Return log p*(s) and the bonus, weighted, (R, B) each; paid when ICM pays."""
+        if self._fitted is not None and self._fitted[0] is state:
+            bonus = self._in_deviations(self._fitted[1])
+        else:
+            bonus = self.bonus(state)
+        bonus = self.config.coefficient * bonus
         return {"target": self.target_weight * log_target, "bonus": bonus}
 
     @torch.no_grad()
     def bonus(self, state: Tensor) -> Tensor:
         """Return the squared error in units of its running deviation, (R, B)."""
-        return self._error(state) / self.errors.deviation.squeeze(-1)
+        return self._in_deviations(self._error(state))
+
+    def _in_deviations(self, error: Tensor) -> Tensor:
+        return error / self.errors.deviation.squeeze(-1)
 
     def _error(self, state: Tensor) -> Tensor:
         """Return the mean squared error over the random features, (R, B)."""

@@ -120,7 +120,7 @@ def test_the_forward_weight_shares_the_loss_between_both_models(weight, idle):
     assert moved == {name for name in before if not name.startswith(idle)}
 
 
-def test_a_batch_is_paid_the_error_that_it_made_before_it_was_learnt():
+def test_curiosity_pays_a_batch_the_error_that_it_made_before_it_was_learnt():
     learnt, batch = icm(coefficient=3.0, target_weight=2.0), linear_system(Generators((1,)))
     before = learnt.bonus(batch)
     fit(learnt, batch)
@@ -130,11 +130,23 @@ def test_a_batch_is_paid_the_error_that_it_made_before_it_was_learnt():
     assert learnt.bonus(batch).mean() < before.mean()
 
 
-def test_another_batch_is_paid_its_present_error():
-    learnt, batch = icm(coefficient=3.0), linear_system(Generators((1,)))
+def test_distillation_pays_a_batch_the_error_that_it_made_before_it_was_learnt():
+    learnt, batch = rnd(coefficient=3.0, target_weight=2.0), linear_system(Generators((1,)))
+    before = learnt.bonus(batch.next_obs) * learnt.errors.deviation[0]
     fit(learnt, batch)
+    paid = terms(learnt, batch)
+    torch.testing.assert_close(paid["bonus"], 3.0 * before / learnt.errors.deviation[0])
+    assert paid["target"].unique().tolist() == [-1.0]
+    assert learnt.bonus(batch.next_obs).mean() < paid["bonus"].mean() / 3.0
+
+
+def test_another_batch_is_paid_its_present_error():
+    curious, distilled, batch = icm(), rnd(), linear_system(Generators((1,)))
     other = linear_system(Generators((2,)))
-    torch.testing.assert_close(terms(learnt, other)["bonus"], 3.0 * learnt.bonus(other))
+    for learnt in (curious, distilled):
+        fit(learnt, batch)
+    assert torch.equal(terms(curious, other)["bonus"], curious.bonus(other))
+    assert torch.equal(terms(distilled, other)["bonus"], distilled.bonus(other.next_obs))
 
 
 def test_the_error_falls_on_seen_states_and_stays_on_unseen_ones():
@@ -163,7 +175,7 @@ def test_only_the_predictor_learns():
 
 
 def test_the_bonus_is_the_error_in_units_of_its_deviation():
-    learnt = rnd(coefficient=3.0, target_weight=2.0)
+    learnt = rnd()
     batches = [states(seed, 1.0) for seed in range(3)]
     for batch in batches:
         learnt.observe(batch.next_obs, onehot(batch))
@@ -171,12 +183,11 @@ def test_the_bonus_is_the_error_in_units_of_its_deviation():
     for batch in batches:
         errors.append(error_by_hand(learnt, batch.next_obs, batches))
         fit(learnt, batch)
-    paid = terms(learnt, batches[0])
+    paid = learnt.bonus(batches[0].next_obs)
     expected = error_by_hand(learnt, batches[0].next_obs, batches) / torch.cat(errors).std(
         unbiased=False
     )
-    torch.testing.assert_close(paid["bonus"], 3.0 * expected, rtol=1e-3, atol=1e-5)
-    assert paid["target"].unique().tolist() == [-1.0]
+    torch.testing.assert_close(paid, expected, rtol=1e-3, atol=1e-5)
 
 
 def error_by_hand(learnt, state, observed):
