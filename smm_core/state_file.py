@@ -58,8 +58,14 @@ def _read(path: str, setting: str) -> NDArray[np.floating]:
         raise ConfigError(f"{setting}: can not read {path}: {error}") from error
 
 
+def _read_npy(path: str) -> NDArray[np.floating]:
+    with Path(path).open("rb") as file:
+        array: NDArray[np.floating] = np.lib.format.read_array(file, allow_pickle=False)
+        return array
+
+
 def _read_npz(path: str) -> NDArray[np.floating]:
-    with np.load(path) as archive:
+    with Path(path).open("rb") as file, np.load(file) as archive:
         if len(archive.files) != 1:
             raise ValueError(f"it holds {archive.files}, expected one array")
         array: NDArray[np.floating] = archive[archive.files[0]]
@@ -84,7 +90,7 @@ def _is_numbers(row: str) -> bool:
 
 
 _READERS: dict[str, Callable[[str], NDArray[np.floating]]] = {
-    ".npy": np.load,
+    ".npy": _read_npy,
     ".npz": _read_npz,
     ".csv": _read_csv,
 }
