@@ -66,6 +66,5 @@ def test_what_makes_a_row_is_in_its_file():
     assert config_of("dclaw_smm").learner.reward.state_entropy == 250.0
     assert config_of("manipulation_half_sm4").learner.num_skills == 4
     assert config_of("manipulation_uniform_count").learner.count.coefficient == 10.0
-    assert read_yaml(FOLDER / "manipulation_uniform_icm.yaml")["learner"]["icm"] == {
-        "learning_rate": 1e-3
-    }
+    icm = read_yaml(FOLDER / "manipulation_uniform_icm.yaml")["learner"]["icm"]
+    assert icm == {"learning_rate": 1e-3, "hidden": [300, 300]}
