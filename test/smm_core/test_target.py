@@ -1,14 +1,18 @@
 """Targets: a reference density that fits what is matched, times exp(reward), within limits."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from smm_core.config import ConfigError, from_mapping, to_mapping
+from smm_core.options import read_options
 from smm_core.state_space import StateConfig, StateSpace
 from smm_core.target import Target, TargetConfig
+from smm_core.train import TrainConfig
 
 CIRCLE = TargetConfig(name="uniform_circle")
 MIXED = StateSpace(StateConfig(linear=(3,), circular=(0, 1)), obs_size=4)
@@ -23,6 +27,8 @@ SETTINGS = {
         "demonstrations": {"updates": 20, "density": {"model": "gaussian_mixture"}}
     },
 }
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "choosing_a_target.md"
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
 @pytest.fixture
@@ -140,3 +146,20 @@ def test_limits_that_do_not_fit_are_named(limits, words, settings):
 def test_settings_survive_being_written_down(name, settings):
     config = settings(name)
     assert from_mapping(TargetConfig, to_mapping(config)) == config
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_of_the_page_on_targets_makes_one(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("states.npy", np.random.default_rng(0).normal(size=(60, 3)))
+    Path("train.yaml").write_text(example)
+    faster = {"learner.target.demonstrations.updates": 3}
+    learner = read_options(TrainConfig, Path("train.yaml"), faster).learner
+    target = Target(learner.target, StateSpace(learner.state, obs_size=3))
+    state = torch.zeros(1, 4, len(learner.state.linear) + len(learner.state.circular) // 2)
+    assert target.log_prob(state, torch.zeros(1, 4)).isfinite().all()
+
+
+def test_the_page_on_targets_has_an_example_of_each():
+    named = set(re.findall(r"name: (\w+)", "".join(EXAMPLES)))
+    assert named == {*SETTINGS, "uniform_circle"}
