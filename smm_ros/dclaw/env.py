@@ -35,6 +35,12 @@ class DClawExploreEnv(gymnasium.Env[Observation, Action]):
         # What a learner matches where it is told nothing else: the valve's angle, uniformly.
         "matched_state": {"circular": (task.VALVE_COS, task.VALVE_SIN)},
         "target": {"name": "uniform_circle"},
+        # What an evaluation counts in bins: the same angle in bins of 10 degrees.
+        "evaluation": {
+            "names": ["valve_angle"],
+            "circular": [task.VALVE_COS, task.VALVE_SIN],
+            "bin_width": [float(np.deg2rad(10))],
+        },
     }
 
     def __init__(self, hand: Hand | None = None, valve_reset: str = ZERO) -> None:
