@@ -1,6 +1,7 @@
 """Builders that the tests of the core share: small transitions, settings, learners and a ring."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -9,6 +10,7 @@ from gymnasium.spaces import Box
 
 from smm_core.config import from_mapping
 from smm_core.learner import Learner, LearnerConfig
+from smm_core.train import TrainConfig, Training
 from smm_core.transitions import Layout, Transition
 
 
@@ -102,3 +104,17 @@ def ring() -> Iterator[str]:
     gymnasium.register(name, entry_point=Ring)
     yield name
     del gymnasium.registry[name]
+
+
+@pytest.fixture
+def trained(ring, tmp_path, small_config) -> Callable[..., Path]:
+    """Return a function that trains on the ring for a moment and returns the run folder."""
+
+    def run(name: str = "run", env: str = ring, **settings: object) -> Path:
+        values = {"steps": 40, "report_period": 40, "checkpoint_period": 40} | settings
+        learner = small_config(**values.pop("learner", {}))
+        config = TrainConfig(env=env, learner=learner, **values)
+        Training(config, tmp_path / name).run(lambda metrics: None)
+        return tmp_path / name
+
+    return run
