@@ -10,9 +10,13 @@ COMMANDS = {
     "up": ("smm_ros.runner", "start the graph: smm up dclaw_hardware sim:=true"),
     "demo": ("smm_ros.demo", "explore the simulated valve and show what was reached"),
     "train": ("smm_core.cli", "learn in process over any gymnasium environment"),
+    "evaluate": ("smm_core.evaluate_cli", "play what was learnt and measure what it reaches"),
     "states": ("smm_ros.states_file", "take the states out of a bag, to learn a target from"),
     "view": ("smm_ros.dclaw.view", "render the simulated hand to a PNG"),
 }
+
+ENVIRONMENTS = ("smm_ros.dclaw", "smm_core.envs")
+"""Packages that register environments with gymnasium when they are imported."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,15 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] not in COMMANDS:
         print(f"error: no command {words[0]!r}\n\n{_usage()}", file=sys.stderr)
         return 2
-    if words[0] == "train":
-        importlib.import_module("smm_ros.dclaw")  # registers the D'Claw with gymnasium
+    if words[0] in ("train", "evaluate"):
+        for name in ENVIRONMENTS:
+            importlib.import_module(name)
     module = importlib.import_module(COMMANDS[words[0]][0])
     status: int = module.main(words[1:])
     return status
 
 
 def _usage() -> str:
-    lines = [f"  {name:<7}{text}" for name, (_, text) in COMMANDS.items()]
+    lines = [f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join(["usage: smm COMMAND ...", "", *lines, "", "smm COMMAND --help says more."])
 
 
