@@ -176,7 +176,8 @@ def with_env_defaults(config: LearnerConfig, metadata: Mapping[str, Any]) -> Lea
     config = replace(config, state=from_mapping(StateConfig, metadata["matched_state"]))
     if config.target.name == SUGGESTED and "target" in metadata:
         # Not with another state: a density over angles says nothing of positions.
-        config = replace(config, target=from_mapping(TargetConfig, metadata["target"]))
+        target = {**to_mapping(config.target), **metadata["target"]}
+        config = replace(config, target=from_mapping(TargetConfig, target))
     return config
 
 

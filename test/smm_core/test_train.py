@@ -211,6 +211,12 @@ def test_the_environment_names_the_matched_state_unless_the_settings_do(ring, sm
     assert with_env_defaults(small_config(), plain) == small_config()
 
 
+def test_what_is_set_beside_a_suggested_target_stays(ring, small_config):
+    own = small_config(target={"reward_weight": 0.5})
+    taken = with_env_defaults(own, make_env(ring).unwrapped.metadata).target
+    assert (taken.name, taken.reward_weight) == ("uniform_circle", 0.5)
+
+
 def test_a_target_in_the_settings_goes_before_the_environments(ring, small_config):
     metadata = make_env(ring).unwrapped.metadata
     taken = with_env_defaults(small_config(target={"name": "reward"}), metadata)
