@@ -180,6 +180,7 @@ def _label_plane(axes: Axes, bins: Bins, plane: tuple[int, int]) -> None:
     axes.set_aspect("equal")
     axes.set_xlabel(bins.names[plane[0]])
     axes.set_ylabel(bins.names[plane[1]])
+    axes.label_outer()
 
 
 def _share(bins: Bins, plane: tuple[int, int], episodes: Sequence[Episode]) -> Array:
