@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="[LABEL=]RUN",
         help="run folder; folders of one label, by default the method, are one group",
     )
-    parser.add_argument("--config", type=Path, help="YAML file of settings below, but for the comparison's")
+    parser.add_argument(
+        "--config", type=Path, help="YAML file of settings below, but for the comparison's"
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure of every run")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw PNGs")
     parser.add_argument(
