@@ -77,7 +77,8 @@ class ActingPolicy:
         stream = self.generators.streams[run]
         coin, draw, skill = torch.rand(3, generator=stream).tolist()
         last = self.layout.num_skills - 1
-        self.skill[run] = torch.searchsorted(self.skill_prior.cumsum(0), skill).clamp(max=last)
+        found = torch.searchsorted(self.skill_prior.cumsum(0), skill, right=True)
+        self.skill[run] = found.clamp(max=last)
         if not self.history.weights:
             self.version[run] = RANDOM_VERSION
             return

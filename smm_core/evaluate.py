@@ -303,8 +303,8 @@ def visit(
     Each episode draws its policy from `history`; an empty one plays uniformly random actions.
     A learner of several runs is represented by its first.
     """
-    hidden, played = learner.config.sac.hidden, spread(history, [0] * len(seeds))
-    acting = ActingPolicy(learner.layout, hidden, played, seeds)
+    sac, played = learner.config.sac, spread(history, [0] * len(seeds))
+    acting = ActingPolicy(learner.layout, sac.hidden, played, seeds, sac.policy_activation)
     rollout = Rollout(make_envs(env_id, len(seeds)), acting, seeds)
     next_obs = np.stack([rollout.step().next_obs for _ in range(steps)], axis=1)
     rollout.close()

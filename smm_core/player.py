@@ -100,9 +100,10 @@ class SkillsInTurn(ActingPolicy):
         hidden: Sequence[int],
         history: PolicyHistory,
         seeds: Sequence[int],
+        activation: str,
         copies: int,
     ) -> None:
-        super().__init__(layout, hidden, history, seeds)
+        super().__init__(layout, hidden, history, seeds, activation)
         self._copies = copies
         self._begun = [0] * len(seeds)
 
@@ -154,7 +155,12 @@ def play(
     )
     recorder = Recorder(make(len(rows)))
     acting = SkillsInTurn(
-        learner.layout, learner.config.sac.hidden, spread(history, rows), acting_seeds, copies
+        learner.layout,
+        learner.config.sac.hidden,
+        spread(history, rows),
+        acting_seeds,
+        learner.config.sac.policy_activation,
+        copies,
     )
     rollout = Rollout(recorder, acting, env_seeds)
     try:

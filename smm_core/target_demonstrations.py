@@ -24,7 +24,7 @@ class DemonstrationsConfig(Config):
     """States to be like, and the density that is fitted to them when a run starts."""
 
     file: str = option("", "states or observations in a .npy, .npz or .csv file")
-    density: DensityConfig = option(DensityConfig("gaussian_mixture"), "the density that is fitted")
+    density: DensityConfig = option(DensityConfig("gaussian_mixture"), "the density fitted")
     updates: int = option(1000, "updates of the fit", low=1)
     batch_size: int = option(256, "states in each update", low=1)
     held_out: float = option(

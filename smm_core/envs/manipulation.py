@@ -89,6 +89,13 @@ METADATA: Info = {
         "high": [1.8, 1.58, 1.35, 1.6, 1.13, 1.35],
         "bin_width": [BIN_WIDTH] * 6,
     },
+    # Where a block may be wanted at test time: anywhere on the table but near its edges.
+    "goals": {
+        "entries": [3, 4, 5],
+        "low": [*(TABLE_LOW + GOAL_MARGIN).tolist(), TABLE_TOP],
+        "high": [*(TABLE_HIGH - GOAL_MARGIN).tolist(), TABLE_TOP],
+        "radius": GOAL_RADIUS,
+    },
 }
 
 
@@ -97,18 +104,6 @@ def on_table(block: Array, fall_height: float = TABLE_TOP) -> NDArray[np.bool_]:
     inside = (block[..., :2] >= TABLE_LOW) & (block[..., :2] <= TABLE_HIGH)
     on: NDArray[np.bool_] = inside.all(-1) & (block[..., 2] >= fall_height)
     return on
-
-
-def sample_goals(rng: np.random.Generator, num_goals: int) -> Array:
-    """Draw places for the block, (num_goals, 3) m: uniform over the table less GOAL_MARGIN."""
-    xy = rng.uniform(TABLE_LOW + GOAL_MARGIN, TABLE_HIGH - GOAL_MARGIN, (num_goals, 2))
-    return np.concatenate((xy, np.full((num_goals, 1), TABLE_TOP)), -1)
-
-
-def goal_reached(block: Array, goal: Array) -> NDArray[np.bool_]:
-    """Return whether blocks (..., 3) m are within GOAL_RADIUS of goals (..., 3) m, (...)."""
-    reached: NDArray[np.bool_] = ((block - goal) ** 2).sum(-1) < GOAL_RADIUS**2
-    return reached
 
 
 class ManipulationEnv(gymnasium.Env[Floats, Floats]):
@@ -184,6 +179,18 @@ class ManipulationEnv(gymnasium.Env[Floats, Floats]):
         obs = self._obs(taken)
         info = self._info(obs)
         return obs.astype(np.float32), self._reward(info, taken), not info["on_table"], False, info
+
+    def log_target(self, obs: Floats) -> Array:
+        """Return goal_weight * r_goal at observations (N, 29), (N,) nats up to a constant.
+
+        That is the block's part of log p*; what concerns the gripper and the action is left out.
+        Where an entry of the block is NaN, it is taken to be on the table.
+        """
+        block = np.asarray(obs, np.float64)[:, BLOCK]
+        block = np.where(np.isnan(block), (*TABLE_CENTER, TABLE_TOP), block)
+        on = on_table(block, self.fall_height)
+        goal = np.where(on, self.left_bonus * (block[:, 1] > LEFT_HALF), -1.0)
+        return self.goal_weight * goal
 
     def render(self) -> Any:
         """Return a picture of the arm, uint8 (height, width, 3), where asked for at birth.

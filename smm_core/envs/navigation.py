@@ -152,6 +152,16 @@ class NavigationEnv(gymnasium.Env[Floats, Floats]):
         reward = float(self._points.rewards(np.array([info["hall_reached"]]))[0])
         return self._points.obs()[0], reward, False, False, info
 
+    def log_target(self, obs: Floats) -> Array:
+        """Return log p* at observations (N, 2), (N,) nats up to a constant; -inf in the walls."""
+        position = np.asarray(obs, np.float64)
+        known = ~np.isnan(position).any(-1)
+        found = np.full(len(position), np.nan)
+        inside, place = self.halls.contains(position[known]), position[known]
+        reward = self._points.rewards(self.halls.reached(place))
+        found[known] = np.where(inside, reward, -np.inf)
+        return found
+
     def render(self) -> NDArray[np.uint8] | None:
         """Return the map with the point, uint8 (height, width, 3), where asked for at birth."""
         return picture(self.halls, self._points.position[0]) if self.render_mode else None

@@ -168,3 +168,19 @@ def test_an_episode_without_an_end_is_an_error(learner, counter, monkeypatch):
     monkeypatch.setattr(player, "LONGEST_EPISODE", 20)
     with pytest.raises(ConfigError, match="after 20 steps.*max_episode_steps"):
         play(learner, policy_of(learner, "random"), counter("Endless"), (0,), 1)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_a_policy_is_played_with_the_activation_it_is_learnt_with(
+    small_config, counter, activation
+):
+    sac = {"hidden": [16, 16], "policy_activation": activation}
+    learner = Learner(Layout(2, 1), small_config(sac=sac), [0])
+    with torch.no_grad():
+        learner.sac.actor.net[-1].bias[..., 1:] = -20.0  # as little noise as there may be
+    learner.snapshot()
+    (episodes,) = play(learner, policy_of(learner, "last"), counter(), [0], episodes=3)
+    for episode in episodes:
+        mean, _ = learner.sac.actor(torch.from_numpy(episode.obs[:-1]).unsqueeze(0))
+        expected = torch.tanh(mean).detach().flatten()
+        np.testing.assert_allclose(episode.info["action"][1:], expected, atol=0.03)

@@ -8,8 +8,17 @@ import pytest
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.utils.env_checker import check_env
 
+from smm_core.config import from_mapping
 from smm_core.envs import MANIPULATION_HALF_ID, MANIPULATION_UNIFORM_ID, manipulation
-from smm_core.envs.manipulation import ACTION, BLOCK, GRIPPER, OBS_NAMES, TABLE_CENTER
+from smm_core.envs.manipulation import (
+    ACTION,
+    BLOCK,
+    GRIPPER,
+    OBS_NAMES,
+    TABLE_CENTER,
+    on_table,
+)
+from smm_core.goals import GoalConfig, sample_goals
 
 
 @pytest.fixture(scope="module")
@@ -156,23 +165,26 @@ def test_half_rewards_a_block_on_the_left_half_with_two_nats(half, env, side):
     ],
 )
 def test_on_the_table_is_above_it_and_within_its_edges(block, expected):
-    assert manipulation.on_table(np.array(block)) == expected
+    assert on_table(np.array(block)) == expected
 
 
-def test_goals_are_uniform_over_the_table_less_a_margin():
-    goals = manipulation.sample_goals(np.random.default_rng(0), 20_000)
-    np.testing.assert_allclose(goals.min(0), (1.1, 0.44, 0.42), atol=1e-3)
-    np.testing.assert_allclose(goals.max(0), (1.5, 1.02, 0.42), atol=1e-3)
-    np.testing.assert_allclose(goals.mean(0), (1.3, 0.73, 0.42), atol=5e-3)
-    np.testing.assert_allclose(goals.std(0)[:2], np.array([0.4, 0.58]) / 12**0.5, rtol=0.02)
-    again = manipulation.sample_goals(np.random.default_rng(0), 20_000)
-    np.testing.assert_array_equal(goals, again)
+def test_goals_are_on_the_table_with_a_margin(env):
+    goals = from_mapping(GoalConfig, env.unwrapped.metadata["goals"])
+    drawn = sample_goals(goals, 2000, np.random.default_rng(0))
+    assert on_table(drawn).all()
+    np.testing.assert_allclose(drawn[:, :2].min(0), [1.1, 0.44], atol=0.01)
+    np.testing.assert_allclose(drawn[:, :2].max(0), [1.5, 1.02], atol=0.01)
+    assert goals.radius == 0.1
+    assert [OBS_NAMES[i] for i in goals.entries] == ["block_x", "block_y", "block_z"]
 
 
-def test_a_goal_is_reached_within_ten_centimetres():
-    goal = np.array([1.3, 0.73, 0.42])
-    blocks = goal + np.array([[0.099, 0, 0], [0.0, 0.101, 0], [0.06, 0.06, 0.06]])
-    assert manipulation.goal_reached(blocks, goal).tolist() == [True, False, False]
+def test_the_target_is_the_reward_for_the_blocks_place(env, half):
+    places = np.full((4, 29), np.nan, np.float32)
+    places[:, 3:6] = [(1.3, 0.5, 0.43), (1.3, 0.9, 0.43), (1.3, 0.5, 0.3), (1.7, 0.5, 0.43)]
+    assert env.unwrapped.log_target(places).tolist() == [0, 0, -20, -20]
+    assert half.unwrapped.log_target(places).tolist() == [0, 2, -20, -20]
+    places[:, [3, 5]] = np.nan
+    assert half.unwrapped.log_target(places).tolist() == [0, 2, 0, 0]
 
 
 def test_a_lower_fall_height_tells_a_pressed_block_from_a_fallen_one():

@@ -203,6 +203,14 @@ def test_the_bins_are_half_a_metre_wide_at_length_ten():
     assert make_vec(2).metadata["evaluation"] == make().unwrapped.metadata["evaluation"]
 
 
+def test_the_target_is_the_reward_and_nowhere_in_the_walls():
+    env = gymnasium.make(NAVIGATION_ID, hall_weights=[3, 1, 1]).unwrapped
+    end = env.halls.directions * (env.halls.radius - 0.5)
+    places = np.array([*end, (0, 0), (-5, 0), (np.nan, 0)], np.float32)
+    expected = [0.6, 0.2, 0.2, 0.0, -np.inf, np.nan]
+    np.testing.assert_allclose(env.log_target(places), expected)
+
+
 def test_pictures_are_drawn_where_asked_for():
     env = make(render_mode="rgb_array")
     before = (env.reset(), env.render())[1]
