@@ -1,0 +1,93 @@
+"""D'Claw (figure 4, in simulation): how evenly and how far each method turns the valve.
+
+    python benchmarks/dclaw.py runs/dclaw
+
+Each method is one run folder with all seeds; a second call goes on where the first was ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+from experiment import Figures, interval, measure, once, side_by_side, train_to
+
+from smm_core.evaluate import EvaluateConfig
+from smm_core.metrics import ANGLE_BINS
+
+SHARED: dict[str, Any] = {"density": {"model": "histogram"}}
+METHODS: dict[str, dict[str, Any]] = {
+    "SMM": {},
+    "SM4": {"num_skills": 4},
+    "SAC": {"method": "sac"},
+}
+POLICIES = ("average", "last")
+STOPS = (10_000, 30_000, 100_000)
+EPISODES = 200
+
+
+def main() -> None:
+    """Train and measure what is missing, then print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where the run folders are, or will be")
+    parser.add_argument("--steps", type=int, nargs="*", default=list(STOPS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
+    parser.add_argument("--methods", nargs="*", default=list(METHODS))
+    options = parser.parse_args()
+    work = [(options, name) for name in options.methods]
+    found = dict(zip(options.methods, side_by_side(_method, work, options.jobs), strict=True))
+    _print_table(found)
+
+
+def _method(options: argparse.Namespace, name: str) -> dict[str, Figures]:
+    """Return the figures by 'steps policy'."""
+    folder = options.folder / name
+    settings = {
+        "env": "smm_ros/DClawExplore-v0",
+        "runs": options.seeds,
+        "report_period": 5000,
+        "checkpoint_period": 10_000,
+        "learner": {**SHARED, **METHODS[name]},
+    }
+    config = EvaluateConfig(episodes=EPISODES, figures=("marginal", "valve"))
+    found = {}
+    for steps in sorted(options.steps):
+        for policy in POLICIES if steps != min(options.steps) else ("random", *POLICIES):
+
+            def figures(steps: int = steps, policy: str = policy) -> Figures:
+                train_to(folder, settings, steps)
+                return measure(folder, policy, config)
+
+            found[f"{steps} {policy}"] = once(folder / f"{steps}-{policy}.json", figures)
+    return found
+
+
+def _print_table(found: dict[str, dict[str, Figures]]) -> None:
+    most = math.log(ANGLE_BINS)
+    print(f"\n{EPISODES} episodes of 50 steps of each seed; mean over seeds [95 % interval]")
+    print(
+        "\n| method | steps | policy | H, nats | share of log 36 | KL to uniform | turned, turns |"
+        " range, turns | half a turn or more | clockwise, rad | counter-clockwise, rad |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for method, cells in found.items():
+        for cell, figures in cells.items():
+            entropy = figures["state_entropy"]
+            columns = [
+                method,
+                *cell.split(),
+                interval(entropy),
+                interval([h / most for h in entropy], ".3f"),
+                interval([most - h for h in entropy], ".3f"),
+                *(interval(figures[f"valve_{name}"]) for name in (
+                    "rotations", "range", "half_turn", "clockwise", "counter_clockwise"
+                )),
+            ]  # fmt: skip
+            print("| " + " | ".join(columns) + " |")
+
+
+if __name__ == "__main__":
+    main()

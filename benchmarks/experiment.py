@@ -1,0 +1,64 @@
+"""Trainings of an experiment: each is begun, gone on with after an interruption, or reused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import smm_core.envs
+import smm_ros.dclaw
+from smm_core import checkpoint
+from smm_core.config import from_mapping
+from smm_core.evaluate import EvaluateConfig, evaluate, open_runs
+from smm_core.intervals import bootstrap_interval
+from smm_core.run_folder import RunFolder
+from smm_core.train import TrainConfig, Training
+
+REGISTERED = (smm_core.envs, smm_ros.dclaw)
+Figures = dict[str, list[float]]
+
+
+def train_to(folder: Path, settings: Mapping[str, Any], steps: int) -> None:
+    """Train a run folder's runs up to some steps, from its checkpoint where it has one."""
+    newest = checkpoint.newest(RunFolder(folder).checkpoints)
+    if newest is None:
+        training = Training(from_mapping(TrainConfig, {**settings, "steps": steps}), folder)
+    elif checkpoint.read(newest)[1]["steps"] >= steps:
+        return
+    else:
+        training = Training.resumed(folder, {"steps": steps})
+    training.run(lambda metrics: print(f"{folder.name}: {metrics['steps']} steps", flush=True))
+
+
+def measure(folder: Path, policy: str, config: EvaluateConfig) -> Figures:
+    """Return every figure of a policy by name, one value for each run."""
+    results = evaluate(open_runs(folder), policy, config)
+    return {name: [r.figures[name] for r in results] for name in results[0].figures}
+
+
+def once(file: Path, make: Callable[[], Any]) -> Any:
+    """Return what a JSON file holds; make it first where it is not there."""
+    if not file.exists():
+        found = make()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found))
+    return json.loads(file.read_text())
+
+
+def side_by_side(work: Callable[..., Any], cells: Iterable[tuple[Any, ...]], jobs: int) -> list:
+    """Return `work(*cell)` for each cell, `jobs` processes at a time."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        return [future.result() for future in [pool.submit(work, *cell) for cell in cells]]
+
+
+def interval(values: list[float], form: str = ".2f") -> str:
+    """Return the mean over runs with its 95 % bootstrap interval as text."""
+    low, high = bootstrap_interval(np.array(values))
+    mean = format(float(np.mean(values)), form)
+    return f"{mean} [{float(low):{form}}, {float(high):{form}}]"
