@@ -14,8 +14,8 @@ from typing import Any
 
 from experiment import Figures, interval, measure, once, side_by_side, train_to
 
-from smm_core.evaluate import EvaluateConfig
-from smm_core.metrics import ANGLE_BINS
+from smm_core.evaluation.evaluate import EvaluateConfig
+from smm_core.evaluation.metrics import ANGLE_BINS
 
 SHARED: dict[str, Any] = {"density": {"model": "histogram"}}
 METHODS: dict[str, dict[str, Any]] = {

@@ -29,9 +29,8 @@ from torch.distributions import (
 )
 
 from smm_core.config import from_mapping
-from smm_core.densities import DensityConfig, make_density
-from smm_core.density import Density
-from smm_core.density_fitting import fit_to, negative_log_likelihood
+from smm_core.densities.density import Density, DensityConfig, make_density
+from smm_core.densities.fitting import fit_to, negative_log_likelihood
 from smm_core.generators import Generators
 from smm_core.state_space import StateConfig, StateSpace
 

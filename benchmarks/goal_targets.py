@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_core.goal_target import episodes_to_goal, hitting_time_bound, lemma_target, optimum
-from smm_core.grid import Grid, Masses
+from smm_core.targets.goal import episodes_to_goal, hitting_time_bound, lemma_target, optimum
+from smm_core.targets.grid import Grid, Masses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ from typing import Any
 
 from experiment import Figures, interval, measure, once, side_by_side, train_to
 
-from smm_core.evaluate import EvaluateConfig
+from smm_core.evaluation.evaluate import EvaluateConfig
 
 SHARED: dict[str, Any] = {
     "random_steps": 1000,

@@ -53,16 +53,19 @@ GAMES: dict[str, Game] = {
 WAYS = {"newest density": False, "average of densities (equation 5)": True}
 
 
-def gaps(game: Game, averages_densities: bool, seeds: int) -> dict[str, np.ndarray]:
-    """Return the gaps in nats of the average and of the last policy, (seeds, iterations)."""
-    found: dict[str, list[list[float]]] = {"average": [], "last": []}
+def gaps(game: Game, seeds: int) -> dict[str, dict[str, np.ndarray]]:
+    """Return, for each way, the gaps in nats of average and last policy, (seeds, iterations)."""
+    found: dict[str, dict[str, list[list[float]]]] = {
+        way: {"average": [], "last": []} for way in WAYS
+    }
     for seed in range(seeds):
         process, target = game(np.random.default_rng(seed))
         least = optimum(process, target).bound
-        play = fictitious_play(process, target, STOPS[-1], averages_densities)
-        for name, marginals in (("average", play.averages), ("last", play.iterates)):
-            found[name].append([kl(rho, target) - least for rho in marginals])
-    return {name: np.array(values) for name, values in found.items()}
+        for way, averages_densities in WAYS.items():
+            play = fictitious_play(process, target, STOPS[-1], averages_densities)
+            for name, marginals in (("average", play.averages), ("last", play.iterates)):
+                found[way][name].append([kl(rho, target) - least for rho in marginals])
+    return {way: {name: np.array(v) for name, v in by.items()} for way, by in found.items()}
 
 
 def main() -> None:
@@ -76,8 +79,7 @@ def main() -> None:
     print("|---|---|---|" + "---|" * len(STOPS))
     curves = {}
     for name, game in GAMES.items():
-        for way, averages in WAYS.items():
-            found = gaps(game, averages, options.seeds)
+        for way, found in gaps(game, options.seeds).items():
             curves[name, way] = found
             for policy, values in found.items():
                 cells = " | ".join(f"{np.median(values[:, n - 1]):.2g}" for n in STOPS)
@@ -102,7 +104,7 @@ def draw(curves: dict[tuple[str, str], dict[str, np.ndarray]], path: Path) -> No
                 continue
             for policy, values in found.items():
                 at = np.unique(np.geomspace(1, values.shape[1], 200).astype(int))
-                shown = np.maximum(values[:, at - 1], 1e-6)
+                shown = np.maximum(values[:, at - 1], 1e-8)
                 axes.plot(at, np.median(shown, 0), color=colors[policy], label=labels[policy])
                 axes.fill_between(at, shown.min(0), shown.max(0), color=colors[policy], alpha=0.2)
         axes.plot((10, 3000), (1.0, 1 / 300), "k:", label="1 / iterations")

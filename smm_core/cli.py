@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from smm_core.checkpoint import CheckpointError
 from smm_core.config import ConfigError
-from smm_core.metrics import ANGLE_BINS
+from smm_core.evaluation.metrics import ANGLE_BINS
 from smm_core.options import add_options, read_options
 from smm_core.run_folder import free_folder
 from smm_core.train import CHANGEABLE, Metrics, TrainConfig, Training

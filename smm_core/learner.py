@@ -9,22 +9,22 @@ import torch
 from torch import Tensor
 
 from smm_core.config import Config, option
-from smm_core.count import Count, CountConfig
-from smm_core.densities import DensityConfig
-from smm_core.discriminator import DiscriminatorConfig
+from smm_core.densities.density import DensityConfig
 from smm_core.generators import Generators
 from smm_core.history import HistoryConfig, PolicyHistory, Snapshot
 from smm_core.networks import skill_onehot
-from smm_core.objective import Objective, TargetOnly
-from smm_core.prediction_error import ICM, RND, ICMConfig, RNDConfig
-from smm_core.pseudocount import PseudoCount, PseudoCountConfig
+from smm_core.objectives.count import Count, CountConfig
+from smm_core.objectives.discriminator import DiscriminatorConfig
+from smm_core.objectives.objective import Objective, TargetOnly
+from smm_core.objectives.prediction_error import ICM, RND, ICMConfig, RNDConfig
+from smm_core.objectives.pseudocount import PseudoCount, PseudoCountConfig
+from smm_core.objectives.reward import RewardConfig
+from smm_core.objectives.smm import StateMarginalMatching
 from smm_core.replay import ReplayBuffer
-from smm_core.reward import RewardConfig
 from smm_core.sac import SAC, SACConfig
 from smm_core.skill_prior import SkillPrior
-from smm_core.smm import StateMarginalMatching
 from smm_core.state_space import StateConfig, StateSpace
-from smm_core.target import Target, TargetConfig
+from smm_core.targets.target import Target, TargetConfig
 from smm_core.transitions import Layout, Transition
 
 

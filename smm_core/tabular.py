@@ -6,7 +6,6 @@ distributions are exact, float64. S states, A actions, m iterations.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -65,9 +64,10 @@ class Process(Protocol):
 
 
 class Episodes:
-    """Episodes of T steps: the marginal is the mean over the states s_1 .. s_T reached.
+    """Episodes of T steps: the marginal is the mean over the states that the steps reach.
 
-    A policy is (T, S, A), the probability of each action at each step.
+    As in the replay the first state, which no policy decides, is left out and the last counts. A
+    policy is (T, S, A), the probability of each action at each step.
     """
 
     def __init__(self, mdp: MDP, steps: int) -> None:
@@ -118,11 +118,13 @@ class EndlessTime:
         self.mdp = mdp
 
     def marginal(self, policy: Array) -> Array:
-        """Return the stationary distribution, (S,)."""
+        """Return the stationary distribution, (S,); raises ValueError where there are several."""
         chain = np.einsum("sa,sax->sx", policy, self.mdp.transition)
         size = self.mdp.num_states
         equations = np.vstack((chain.T - np.eye(size), np.ones(size)))
-        found = np.linalg.lstsq(equations, np.append(np.zeros(size), 1.0), rcond=None)[0]
+        found, _, rank, _ = np.linalg.lstsq(equations, np.append(np.zeros(size), 1.0), rcond=None)
+        if rank < size:
+            raise ValueError("the policy stays where it begins; expected one way of ending only")
         return np.clip(found, 0.0, None) / np.clip(found, 0.0, None).sum()
 
     def best_response(self, reward: Array) -> Array:
@@ -179,6 +181,11 @@ def kl(rho: Array, target: Array) -> float:
     return float((rho[some] * (np.log(rho[some]) - np.log(target[some]))).sum())
 
 
+def _check_target(target: Array, size: int) -> None:
+    if target.shape != (size,) or (target <= 0).any() or not np.isclose(target.sum(), 1.0):
+        raise ValueError(f"target is {target}, expected {size} positive shares that sum to 1")
+
+
 @dataclass(frozen=True)
 class Play:
     """What fictitious play did in m iterations."""
@@ -205,6 +212,7 @@ def fictitious_play(
     Frank-Wolfe method on KL(rho || p*) with steps 1 / (m + 1): log q - log p* is its gradient.
     """
     size = process.mdp.num_states
+    _check_target(target, size)
     visits = np.full(size, 1.0 / size)
     densities = visits.copy()
     iterates = []
@@ -229,35 +237,60 @@ class Optimum:
     """nats, a lower bound of the least"""
 
 
-def optimum(process: Process, target: Array, gap: float = 1e-6, rounds: int = 100) -> Optimum:
+def optimum(process: Process, target: Array, gap: float = 1e-8, rounds: int = 40) -> Optimum:
     """Find the least KL(rho || p*) as a convex program, with a proof of how near it is.
 
     r log(r / p) lies above each of its tangents, so a linear program with tangents in its place
-    gives a lower bound; tangents are added at its solutions until `gap` nats are left. Nothing of
-    it is shared with `fictitious_play`. Raises ValueError where the gap is not reached.
+    gives a lower bound, and its solution an upper one. KL is strongly convex, so the two bounds
+    tell how far the optimum's marginal can be: the next tangents stand close together there, until
+    `gap` nats are left. Nothing of it is shared with `fictitious_play`. Raises ValueError where
+    the gap is not reached.
     """
-    balance, supply, reached = process.flows()
-    size, flows = reached.shape
-    at = np.tile(np.geomspace(1e-6, 1.0, 13), (size, 1))
-    cost = np.append(np.zeros(flows), np.ones(size))
-    equal = block_array([[balance, csr_array((balance.shape[0], size))]])
-    bounds = [(0.0, None)] * flows + [(None, None)] * size
+    _check_target(target, process.mdp.num_states)
+    flows = process.flows()
+    everywhere = np.tile(np.geomspace(1e-6, 1.0, 7), (len(target), 1))
+    best, at = Optimum(target, np.inf, -np.inf), everywhere
     for _ in range(rounds):
-        slope = np.log(at / target[:, None]) + 1.0
-        above = [
-            [csr_array(reached.multiply(slope[:, k][:, None])), -csr_array(np.eye(size))]
-            for k in range(at.shape[1])
-        ]
-        tangents = {"A_ub": block_array(above), "b_ub": at.T.ravel()}
-        found = linprog(cost, **tangents, A_eq=equal, b_eq=supply, bounds=bounds)
-        if not found.success:
-            raise ValueError(f"the linear program has no solution: {found.message}")
-        rho = np.clip(reached @ found.x[:flows], 0.0, None)
-        best = Optimum(rho / rho.sum(), kl(rho / rho.sum(), target), float(found.fun))
-        if best.kl - best.bound < gap:
+        rho, bound = _least_above_tangents(flows, target, at)
+        bound = max(bound, best.bound)
+        best = Optimum(rho, kl(rho, target), bound) if kl(rho, target) < best.kl else best
+        best = Optimum(best.marginal, best.kl, bound)
+        open_ = best.kl - best.bound
+        if open_ < gap:
             return best
-        at = np.column_stack((at, np.clip(rho, 1e-12, None)))
-    raise ValueError(f"{best.kl - best.bound:g} nats are open after {rounds} rounds")
+        # The sum of (r* - r)^2 / (2 max(r*, r)) is at most what is open.
+        width = np.sqrt(2 * open_ * np.maximum(best.marginal, open_))
+        near = best.marginal[:, None] + width[:, None] * np.linspace(-1.0, 1.0, 15)
+        at = np.clip(np.column_stack((everywhere, near)), 1e-12, None)
+    raise ValueError(f"{open_:g} nats are open after {rounds} rounds, expected {gap:g}")
+
+
+def _least_above_tangents(
+    flows: tuple[csr_array, Array, csr_array], target: Array, at: Array
+) -> tuple[Array, float]:
+    """Return the marginal of least KL, and that KL, with its tangents at `at` (S, K) instead."""
+    balance, supply, reached = flows
+    size, count = reached.shape
+    slope = np.log(at / target[:, None]) + 1.0
+    above = [
+        [csr_array(reached.multiply(column[:, None])), -csr_array(np.eye(size))]
+        for column in slope.T
+    ]
+    found = linprog(
+        np.append(np.zeros(count), np.ones(size)),
+        A_ub=block_array(above),
+        b_ub=at.T.ravel(),
+        A_eq=block_array([[balance, csr_array((balance.shape[0], size))]]),
+        b_eq=supply,
+        bounds=[(0.0, None)] * count + [(None, None)] * size,
+        method="highs-ipm",  # on the many flows of episodes faster than the simplex
+        # The default tolerance, 1e-7, would be seen in the gap.
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )
+    if not found.success:
+        raise ValueError(f"the linear program has no solution: {found.message}")
+    rho = np.clip(reached @ found.x[:count], 0.0, None)
+    return rho / rho.sum(), float(found.fun)
 
 
 def random_mdp(states: int, actions: int, rng: np.random.Generator, spread: float = 0.3) -> MDP:
@@ -277,9 +310,11 @@ def gridworld(rows: list[str], slip: float) -> MDP:
     cells = [(r, c) for r, row in enumerate(rows) for c, sign in enumerate(row) if sign != "#"]
     index = {cell: state for state, cell in enumerate(cells)}
     ways = ((-1, 0), (1, 0), (0, -1), (0, 1))
-    step: Callable[[int, int], int] = lambda state, way: index.get(  # noqa: E731
-        (cells[state][0] + ways[way][0], cells[state][1] + ways[way][1]), state
-    )
+
+    def step(state: int, way: int) -> int:
+        (row, column), (down, right) = cells[state], ways[way]
+        return index.get((row + down, column + right), state)
+
     transition = np.zeros((len(cells), 4, len(cells)))
     for state in range(len(cells)):
         for action in range(4):

@@ -16,12 +16,12 @@ from smm_core import checkpoint
 from smm_core.acting import ActingPolicy, acting_seed
 from smm_core.config import Config, ConfigError, from_mapping, option, to_mapping
 from smm_core.environments import layout_of, make_env, make_envs, read_env_options
+from smm_core.evaluation.metrics import coverage
 from smm_core.learner import Learner, LearnerConfig
-from smm_core.metrics import coverage
 from smm_core.rollout import Rollout
 from smm_core.run_folder import RunFolder
 from smm_core.state_space import StateConfig
-from smm_core.target import SUGGESTED, TargetConfig
+from smm_core.targets.target import SUGGESTED, TargetConfig
 
 Metrics = dict[str, Any]
 Report = Callable[[Metrics], None]

@@ -10,7 +10,7 @@ COMMANDS = {
     "up": ("smm_ros.runner", "start the graph: smm up dclaw_hardware sim:=true"),
     "demo": ("smm_ros.demo", "explore the simulated valve and show what was reached"),
     "train": ("smm_core.cli", "learn in process over any gymnasium environment"),
-    "evaluate": ("smm_core.evaluate_cli", "play what was learnt and measure what it reaches"),
+    "evaluate": ("smm_core.evaluation.cli", "play what was learnt and measure what it reaches"),
     "states": ("smm_ros.states_file", "take the states out of a bag, to learn a target from"),
     "view": ("smm_ros.dclaw.view", "render the simulated hand to a PNG"),
 }

@@ -14,7 +14,7 @@ from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from smm_core.metrics import ANGLE_BINS, angle_entropy, angle_histogram
+from smm_core.evaluation.metrics import ANGLE_BINS, angle_entropy, angle_histogram
 
 MAX_ENTROPY = float(np.log(ANGLE_BINS))
 LEARNT_COLOR, RANDOM_COLOR = "#1f6fb4", "#d9822b"

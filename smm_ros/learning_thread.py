@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 
 from smm_core import checkpoint
 from smm_core.config import Config, ConfigError, option
+from smm_core.evaluation.metrics import coverage
 from smm_core.history import Snapshot
 from smm_core.learner import Learner, LearnerConfig
-from smm_core.metrics import coverage
 from smm_core.transitions import Layout
 from smm_ros.bag import BagError, read_transitions
 from smm_ros.bag_writer import bag_files

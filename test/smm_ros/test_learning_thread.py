@@ -10,14 +10,14 @@ import pytest
 
 from smm_core import checkpoint
 from smm_core.config import ConfigError
-from smm_core.densities import DensityConfig
+from smm_core.densities.density import DensityConfig
+from smm_core.densities.vae import VAEConfig
 from smm_core.history import HistoryConfig
 from smm_core.learner import LearnerConfig
 from smm_core.sac import SACConfig
 from smm_core.state_space import StateConfig
-from smm_core.target import TargetConfig
+from smm_core.targets.target import TargetConfig
 from smm_core.transitions import Layout, TransitionError
-from smm_core.vae import VAEConfig
 from smm_ros.learning_thread import LearningThread, TrainerConfig
 from smm_ros.records import HandProgress, TransitionRecord
 

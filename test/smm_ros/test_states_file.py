@@ -8,7 +8,7 @@ from sensor_msgs.msg import JointState
 
 from smm_core.config import from_mapping
 from smm_core.state_space import StateConfig, StateSpace
-from smm_core.target import Target, TargetConfig
+from smm_core.targets.target import Target, TargetConfig
 from smm_ros.bag_topics import installed_topic
 from smm_ros.bag_writer import BagWriter
 from smm_ros.cli import main

@@ -18,7 +18,7 @@ from smm_core.envs.manipulation import (
     TABLE_CENTER,
     on_table,
 )
-from smm_core.goals import GoalConfig, sample_goals
+from smm_core.evaluation.goals import GoalConfig, sample_goals
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""What learnt policies reach, measured on fresh episodes: `smm evaluate`."""

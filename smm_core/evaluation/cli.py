@@ -1,0 +1,134 @@
+"""`smm evaluate`: the command line of the evaluation."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from smm_core.checkpoint import CheckpointError
+from smm_core.config import ConfigError
+from smm_core.evaluation.comparison import MEANINGS, CompareConfig, Comparison, Summary, compare
+from smm_core.evaluation.evaluate import EvaluateConfig, TrainedRuns, open_runs
+from smm_core.evaluation.plots import draw
+from smm_core.options import add_options, read_options
+from smm_core.transitions import TransitionError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `smm evaluate` and return the exit status."""
+    arguments = _parser().parse_args(argv)
+    console = Console(stderr=True)
+    torch.set_num_threads(1)
+    try:
+        evaluation = read_options(EvaluateConfig, arguments.config, vars(arguments))
+        comparing = read_options(CompareConfig, None, vars(arguments))
+        runs = [_open(word) for word in arguments.runs]
+        comparison = compare(
+            runs, evaluation, comparing, lambda text: console.print(text, markup=False)
+        )
+        if arguments.csv:
+            comparison.write_csv(arguments.csv)
+        if arguments.plots:
+            for path in draw(comparison, arguments.plots, arguments.plane):
+                console.print(f"wrote {path}", markup=False, highlight=False)
+    except (ConfigError, CheckpointError, TransitionError, OSError) as error:
+        console.print(f"error: {error}", markup=False, highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing is printed")
+        return 130
+    _print(comparison, arguments.json)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False,
+        prog="smm evaluate",
+        description="Play what runs of smm train have learnt and measure what they reach.",
+    )
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="[LABEL=]RUN",
+        help="run folder; folders of one label, by default the method, are one group",
+    )
+    parser.add_argument(
+        "--config", type=Path, help="YAML file of settings below, but for the comparison's"
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure of every run")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw PNGs")
+    parser.add_argument(
+        "--plane",
+        nargs=2,
+        default=(),
+        metavar="NAME",
+        help="coordinates of the heat maps (default those of goals, else the first two)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    add_options(parser, EvaluateConfig)
+    add_options(parser, CompareConfig)
+    return parser
+
+
+def _open(word: str) -> TrainedRuns:
+    """Open a run folder, which may have a label before it."""
+    label, equals, folder = word.partition("=")
+    if not equals or Path(word).exists():
+        return open_runs(Path(word))
+    runs = open_runs(Path(folder))
+    runs.label = label or runs.label
+    return runs
+
+
+def _print(comparison: Comparison, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(comparison.to_json()))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(_table(comparison))
+    for note in comparison.notes:
+        console.print(f"note: {note}", markup=False, highlight=False)
+
+
+def _table(comparison: Comparison) -> Table:
+    level = f"{comparison.config.confidence:.0%}"
+    table = Table(title=f"mean over runs [{level} bootstrap interval]", title_justify="left")
+    table.add_column("figure")
+    table.add_column("unit")
+    for label, results in comparison.groups.items():
+        table.add_column(f"{label}\n{len(results)} runs", justify="right")
+    for name in comparison.figures:
+        if name == "outside_share" and not _is_ever_positive(comparison, name):
+            continue
+        found = [comparison.summaries[label].get(name) for label in comparison.groups]
+        meaning = MEANINGS[name]
+        table.add_row(meaning.text, meaning.unit, *(_cell(summary) for summary in found))
+    return table
+
+
+def _is_ever_positive(comparison: Comparison, name: str) -> bool:
+    return any((found[name].values > 0).any() for found in comparison.summaries.values())
+
+
+def _cell(summary: Summary | None) -> str:
+    if summary is None:
+        return "-"
+    text = f"{summary.mean:.3f}"
+    if math.isfinite(summary.low):
+        text += rf" \[{summary.low:.3f}, {summary.high:.3f}]"
+    if math.isfinite(summary.p_value):
+        text += f"\np = {summary.p_value:.3g}"
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,328 @@
+"""Playing what runs have learnt, and the figures of what was reached."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from smm_core import checkpoint
+from smm_core.acting import ActingPolicy
+from smm_core.config import Config, ConfigError, from_mapping, option
+from smm_core.environments import Env, make_env, make_envs, read_env_options
+from smm_core.evaluation.episode import Episode, reached
+from smm_core.evaluation.goals import GoalConfig, Search, reached_goals, sample_goals, search
+from smm_core.evaluation.marginals import MOST_BINS, Bins, BinsConfig, LogDensity, Marginal
+from smm_core.evaluation.metrics import (
+    halls_reached,
+    halls_reached_in_training,
+    held_out_nll,
+    valve_figures,
+)
+from smm_core.evaluation.player import AVERAGE, POLICIES, RANDOM, play, policy_of, spread
+from smm_core.history import PolicyHistory
+from smm_core.learner import Learner
+from smm_core.rollout import Rollout
+from smm_core.run_folder import RunFolder
+
+C = TypeVar("C", bound=Config)
+
+MARGINAL, TARGET, NLL, GOALS, HALLS, VALVE = (
+    "marginal",
+    "target",
+    "nll",
+    "goals",
+    "halls",
+    "valve",
+)
+FIGURES = (MARGINAL, TARGET, NLL, GOALS, HALLS, VALVE)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(Config):
+    """How learnt policies are played and what is measured of them."""
+
+    policies: tuple[str, ...] = option(
+        (AVERAGE,),
+        "which policies: the historical 'average', the 'last' one, 'random' actions",
+        choices=POLICIES,
+    )
+    figures: tuple[str, ...] = option(
+        (), "which figures; none: all that the environment allows", choices=FIGURES
+    )
+    episodes: int = option(1000, "episodes played of each run and policy", low=1)
+    side_by_side: int = option(4, "episodes of a run played at a time", low=1)
+    on_policy: float = option(
+        0.0, "probability that an episode of the average uses the newest policy", low=0.0, high=1.0
+    )
+    seed: int = option(0, "of everything random here", low=0)
+    coordinates: tuple[str, ...] = option(
+        (), "names of the coordinates counted in bins; none: all that the environment names"
+    )
+    goals: int = option(100, "goals looked for by each run", low=1)
+    goal_episodes: int = option(100, "episodes in which a goal may be found", low=1)
+    adapt: bool = option(True, "re-estimate p(z) after each episode from its success")
+    pseudo_rollouts: float = option(
+        1.0, "rollouts each skill is taken to have had: the latent prior coefficient", low=1e-9
+    )
+    bins: BinsConfig = option(BinsConfig(), "the bins of marginals")
+    goal: GoalConfig = option(GoalConfig(), "goals")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one run reached with one of its policies."""
+
+    folder: Path
+    seed: int
+    """that the run was trained with"""
+    policy: str
+    figures: dict[str, float]
+    episodes: list[Episode]
+    marginal: Marginal | None = None
+    search: Search | None = None
+    walls: NDArray[np.float64] | None = None
+    """Corners of the free space, (W, 2), where the environment has a map of it."""
+
+
+@dataclass
+class TrainedRuns:
+    """The runs in a folder of `smm train`, opened at its newest checkpoint."""
+
+    folder: Path
+    env_id: str
+    env_options: dict[str, Any]
+    seeds: list[int]
+    learner: Learner
+    label: str
+    """The method in short."""
+    notes: list[str] = field(default_factory=list)
+    """What was left out of an evaluation, and why."""
+
+
+def env_of(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Return id and options of the environment that a run folder's runs were trained in."""
+    settings = RunFolder(folder).settings()
+    return settings["env"], read_env_options(settings.get("env_options", ()))
+
+
+def open_runs(folder: Path) -> TrainedRuns:
+    """Open a run folder; raises ConfigError or CheckpointError where there is nothing to open."""
+    env_id, env_options = env_of(folder)
+    path = checkpoint.newest(RunFolder(folder).checkpoints)
+    if path is None:
+        raise ConfigError(f"{folder} has no checkpoint to evaluate; train it first")
+    learner = checkpoint.open_learner(path)
+    first = RunFolder(folder).settings().get("seed", 0)
+    seeds = [first + run for run in range(len(learner.generators))]
+    mixture = learner.config.method == "smm" and learner.layout.num_skills > 1
+    label = "sm4" if mixture else learner.config.method
+    return TrainedRuns(folder, env_id, env_options, seeds, learner, label)
+
+
+def evaluate(runs: TrainedRuns, policy: str, config: EvaluateConfig) -> list[RunResult]:
+    """Play one of `POLICIES` of each run and measure it; notes are added to `runs`.
+
+    Raises ConfigError where a figure that was asked for by name can not be had.
+    """
+    env = make_env(runs.env_id, runs.env_options)
+    try:
+        return _Evaluator(runs, env, config).results(policy)
+    finally:
+        env.close()
+
+
+class _Evaluator:
+    """Measures one folder's runs; the environment is asked, not played in."""
+
+    def __init__(self, runs: TrainedRuns, env: Env, config: EvaluateConfig) -> None:
+        self.runs, self.env, self.config = runs, env, config
+        self.bins, self.goal = bins_of(env, runs.learner, config), goals_of(env, config)
+        self.log_target: NDArray[np.float64] | None = None
+        if self.bins is not None and self._wants(TARGET):
+            self.log_target = self._target(self.bins)
+
+    def results(self, policy: str) -> list[RunResult]:
+        """Play and measure every run."""
+        runs, config = self.runs, self.config
+        episodes = play(
+            runs.learner,
+            policy_of(runs.learner, policy, config.on_policy),
+            lambda count: make_envs(runs.env_id, count, runs.env_options),
+            [_seed(config.seed, seed) for seed in runs.seeds],
+            config.episodes,
+            config.side_by_side,
+        )
+        found = [
+            self._measure(policy, seed, played)
+            for seed, played in zip(runs.seeds, episodes, strict=True)
+        ]
+        for name, values in self._of_all_runs(policy, episodes).items():
+            for result, value in zip(found, values.tolist(), strict=True):
+                result.figures[name] = value
+        return found
+
+    def _measure(self, policy: str, seed: int, episodes: list[Episode]) -> RunResult:
+        """Measure what can be measured of each run alone."""
+        figures: dict[str, float] = {}
+        marginal, found = None, None
+        if self._offers(MARGINAL, self.bins is not None, "the environment names no bins"):
+            assert self.bins is not None
+            marginal = Marginal.of(self.bins, reached(episodes))
+            figures |= {
+                "state_entropy": marginal.entropy,
+                "outside_share": marginal.outside_share,
+            }
+            if self.log_target is not None:
+                figures |= marginal.divergences(self.log_target)
+        if self._offers(GOALS, bool(self.goal.entries), "the environment names no goals"):
+            found = self._search(episodes, seed)
+            figures["goals_found"] = float(found.found_within[-1])
+            figures["episodes_needed"] = found.episodes_needed
+        info = episodes[0].info
+        if self._offers(HALLS, "hall_reached" in info, "the environment tells no 'hall_reached'"):
+            halls = self.env.get_wrapper_attr("halls")
+            figures["halls_reached"] = halls_reached(episodes, halls.num_halls)
+        if self._offers(VALVE, "valve_angle" in info, "the environment tells no 'valve_angle'"):
+            figures |= valve_figures(episodes)
+        walls = getattr(getattr(self.env.unwrapped, "halls", None), "outline", None)
+        folder = self.runs.folder
+        return RunResult(folder, seed, policy, figures, episodes, marginal, found, walls)
+
+    def _of_all_runs(
+        self, policy: str, episodes: list[list[Episode]]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Measure what a learner of several runs computes for all at once."""
+        figures: dict[str, NDArray[np.float64]] = {}
+        learner = self.runs.learner
+        if policy != RANDOM and "hall_reached" in episodes[0][0].info and self._wants(HALLS):
+            halls = self.env.get_wrapper_attr("halls")
+            figures["halls_reached_in_training"] = halls_reached_in_training(
+                learner, halls.reached, halls.num_halls
+            )
+        if policy == AVERAGE and self._wants(NLL):
+            nll = held_out_nll(learner, episodes)
+            if self._offers(NLL, nll is not None, f"{self.runs.label} learns no density"):
+                assert nll is not None
+                figures["nll"] = nll
+        return figures
+
+    def _search(self, episodes: list[Episode], seed: int) -> Search:
+        config = self.config
+        # The goals are the same for all runs, which order they draw their episodes in is not.
+        goals = sample_goals(self.goal, config.goals, np.random.default_rng(config.seed))
+        reaches = reached_goals(episodes, goals, self.goal)
+        skill = np.array([episode.skill for episode in episodes])
+        pools = [reaches[skill == z] for z in range(self.runs.learner.layout.num_skills)]
+        rng = np.random.default_rng((config.seed, seed))
+        prior = config.pseudo_rollouts if config.adapt else None
+        success = search(pools, config.goal_episodes, prior, rng)
+        return Search(goals, self.goal.entries, success)
+
+    def _target(self, bins: Bins) -> NDArray[np.float64] | None:
+        density, what = log_density_of(self.runs.learner, self.env)
+        if what:
+            self._note(what)
+        found = None if density is None else bins.log_target(density)
+        reason = "no target density over the bins is known"
+        if density is not None:
+            reason = (
+                f"the target is not normalised over {bins.size} bins, at most {MOST_BINS}"
+                if bins.size > MOST_BINS
+                else "the target also depends on entries that are not counted in bins"
+            ) + "; name some of the coordinates"
+        self._offers(TARGET, found is not None, reason)
+        return found
+
+    def _wants(self, figure: str) -> bool:
+        return not self.config.figures or figure in self.config.figures
+
+    def _offers(self, figure: str, possible: bool, reason: str) -> bool:
+        """Return whether a figure is wanted and possible; says why not, or raises if named."""
+        if self._wants(figure) and not possible:
+            if self.config.figures:
+                raise ConfigError(f"{self.runs.folder}: no figure {figure!r}: {reason}")
+            self._note(f"no figure {figure!r}: {reason}")
+        return self._wants(figure) and possible
+
+    def _note(self, text: str) -> None:
+        if text not in self.runs.notes:
+            self.runs.notes.append(text)
+
+
+def bins_of(env: Env, learner: Learner, config: EvaluateConfig) -> Bins | None:
+    """Return the bins that options or the environment's metadata["evaluation"] name, or None."""
+    told = env.unwrapped.metadata.get("evaluation", {})
+    bins = _changed(BinsConfig, told, config.bins, "evaluation")
+    if config.coordinates:
+        bins = bins.only(config.coordinates)
+    return Bins(bins, learner.layout.obs_size) if bins.names else None
+
+
+def goals_of(env: Env, config: EvaluateConfig) -> GoalConfig:
+    """Return where goals are by options or by the environment's metadata["goals"]."""
+    return _changed(GoalConfig, env.unwrapped.metadata.get("goals", {}), config.goal, "goals")
+
+
+def log_density_of(learner: Learner, env: Env) -> tuple[LogDensity | None, str]:
+    """Return log p*(s) as a function of observations, and what is to be known about it.
+
+    The environment tells its reward as a function of observations by `log_target(obs)`, (N,)
+    in nats, -inf where no state can be. Observations are NaN in entries that are not known; a
+    density that needs them returns NaN.
+    """
+    target = learner.config.target
+    told = getattr(env.unwrapped, "log_target", None)
+    if told is None and target.name in ("suggested", "reward"):
+        return None, "p* is the environment's reward, of which it tells no log_target(obs)"
+
+    def log_density(obs: NDArray[np.float32]) -> NDArray[np.float64]:
+        reward = np.zeros(len(obs)) if told is None else np.asarray(told(obs), np.float64)
+        impossible = np.isneginf(reward)
+        finite = torch.from_numpy(np.where(impossible, 0.0, reward))
+        state = learner.space.select(torch.from_numpy(obs))
+        logs = learner.target.log_prob(state, finite).double().numpy()
+        return np.where(impossible, -np.inf, logs)
+
+    is_whole = told is not None or not target.reward_weight
+    note = "the target is its reference density, without what the reward adds to log p*"
+    return log_density, "" if is_whole else note
+
+
+def visit(
+    learner: Learner, env_id: str, history: PolicyHistory, seeds: Sequence[int], steps: int
+) -> NDArray[np.float32]:
+    """Play `steps` steps in one environment for each seed; return the states s, (R, steps, size).
+
+    Each episode draws its policy from `history`; an empty one plays uniformly random actions.
+    A learner of several runs is represented by its first.
+    """
+    sac, played = learner.config.sac, spread(history, [0] * len(seeds))
+    acting = ActingPolicy(learner.layout, sac.hidden, played, seeds, sac.policy_activation)
+    rollout = Rollout(make_envs(env_id, len(seeds)), acting, seeds)
+    next_obs = np.stack([rollout.step().next_obs for _ in range(steps)], axis=1)
+    rollout.close()
+    states: NDArray[np.float32] = learner.space.select(torch.from_numpy(next_obs)).numpy()
+    return states
+
+
+def _changed(kind: type[C], told: Mapping[str, Any], given: C, where: str) -> C:
+    """Return what the environment told, but for the settings given."""
+    default = kind()
+    fields = [f.name for f in dataclasses.fields(kind)]
+    values = {n: getattr(given, n) for n in fields if getattr(given, n) != getattr(default, n)}
+    try:
+        return from_mapping(kind, {**told, **values})
+    except ConfigError as error:
+        raise ConfigError(f"{error} (of the options and the environment's {where})") from error
+
+
+def _seed(seed: int, run: int) -> int:
+    """Return the seed of the evaluation `seed` of a run trained with the seed `run`."""
+    return int(np.random.SeedSequence((seed, run)).generate_state(1)[0])

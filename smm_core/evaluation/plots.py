@@ -1,0 +1,264 @@
+"""Pictures of what learnt policies reach (the paper's figures 2, 3 and 4, and 6 to 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.projections.polar import PolarAxes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from smm_core.config import ConfigError
+from smm_core.evaluation.comparison import MEANINGS, Comparison
+from smm_core.evaluation.episode import Episode, reached
+from smm_core.evaluation.evaluate import RunResult
+from smm_core.evaluation.marginals import Bins
+from smm_core.evaluation.player import RANDOM
+
+Array = NDArray[np.float64]
+
+COLORS = ("#1f6fb4", "#d9822b", "#3a923a", "#b43f3f", "#7a5ba6", "#8a6d3b", "#c065a1", "#6b6b6b")
+MOST_SKILLS = 16
+"""Skills of which heat maps are drawn, the first ones."""
+
+_DPI = 130
+
+
+def draw(comparison: Comparison, folder: Path, plane: Sequence[str] = ()) -> list[Path]:
+    """Write all pictures that the results allow; return their paths.
+
+    `plane` names the two coordinates of the heat maps; by default those of goals, or the first.
+    """
+    figures = {"figures": _bars(comparison)}
+    first = next(iter(comparison.groups.values()))[0]
+    if first.marginal is not None:
+        bins = first.marginal.bins
+        axes = _plane(bins, first, plane)
+        if axes is not None:
+            figures["marginals"] = _heat_maps(comparison, bins, axes)
+            figures |= _skill_maps(comparison, bins, axes)
+            if first.search and {bins.entries[i] for i in axes} <= {*first.search.entries}:
+                figures["goals"] = _goals(comparison, bins, axes)
+        if bins.cos:
+            figures["angles"] = _angles(comparison, bins)
+    if first.search is not None:
+        figures["goals-found"] = _goals_found(comparison)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / f"{name}.png")
+        figure.savefig(paths[-1], dpi=_DPI)
+    return paths
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)  # no window, and nothing that other pictures share
+    return figure
+
+
+def _color(comparison: Comparison, label: str) -> str:
+    return COLORS[list(comparison.groups).index(label) % len(COLORS)]
+
+
+def _plane(bins: Bins, result: RunResult, names: Sequence[str]) -> tuple[int, int] | None:
+    """Return which two coordinates are drawn; None where there are not two linear ones."""
+    unknown = [name for name in names if name not in bins.names[: len(bins.entries)]]
+    if unknown:
+        known = ", ".join(bins.names[: len(bins.entries)]) or "none"
+        raise ConfigError(f"no coordinate {unknown[0]!r} to draw; linear ones counted: {known}")
+    if names:
+        return bins.names.index(names[0]), bins.names.index(names[1])
+    entries = result.search.entries if result.search else ()
+    of_goals = [bins.entries.index(e) for e in entries if e in bins.entries]
+    chosen = of_goals if len(of_goals) > 1 else list(range(len(bins.entries)))
+    return (chosen[0], chosen[1]) if len(chosen) > 1 else None
+
+
+def _bars(comparison: Comparison) -> Figure:
+    """Draw each figure as bars with intervals, and the runs as dots."""
+    names = [n for n in comparison.figures if n != "outside_share"] or comparison.figures
+    columns = min(4, len(names))
+    rows = -(-len(names) // columns)
+    figure = _figure(3.1 * columns, 2.9 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, name in zip(panels, names, strict=False):
+        _bar_panel(axes, comparison, name)
+    for empty in panels[len(names) :]:
+        empty.set_axis_off()
+    return figure
+
+
+def _bar_panel(axes: Axes, comparison: Comparison, name: str) -> None:
+    labels = [label for label, found in comparison.summaries.items() if name in found]
+    for place, label in enumerate(labels):
+        summary = comparison.summaries[label][name]
+        axes.bar(place, summary.mean, 0.65, color=_color(comparison, label), alpha=0.75)
+        beside = place + np.linspace(-0.15, 0.15, len(summary.values) + 2)[1:-1]
+        axes.plot(beside, summary.values, "o", color="k", markersize=3, alpha=0.6)
+        if np.isfinite(summary.low):
+            axes.vlines(place, summary.low, summary.high, color="k", linewidth=1.6)
+    bins = [r.marginal.bins for g in comparison.groups.values() for r in g if r.marginal]
+    if name == "state_entropy" and bins:
+        axes.axhline(bins[0].max_entropy, color="k", linestyle="--", linewidth=1)
+        axes.set_title(f"{MEANINGS[name].text}\n(dashed: uniform)", fontsize=9, wrap=True)
+    else:
+        axes.set_title(MEANINGS[name].text, fontsize=9, wrap=True)
+    axes.set_ylabel(MEANINGS[name].unit)
+    axes.set_xlim(-0.7, len(labels) - 0.3)
+    axes.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > 3 else 0, fontsize=8)
+    axes.grid(axis="y", alpha=0.3)
+
+
+def _heat_maps(comparison: Comparison, bins: Bins, plane: tuple[int, int]) -> Figure:
+    """Draw each group's log marginal over a plane, the mean over its runs (figure 6)."""
+    first = next(iter(comparison.groups.values()))[0]
+    maps = {
+        f"{label} ({len(results)} runs)": np.mean(
+            [_share(bins, plane, r.episodes) for r in results], axis=0
+        )
+        for label, results in comparison.groups.items()
+    }
+    return _maps(maps, bins, plane, first.walls)
+
+
+def _skill_maps(comparison: Comparison, bins: Bins, plane: tuple[int, int]) -> dict[str, Figure]:
+    """Draw the log marginal of each skill of each mixture's first run (figure 7)."""
+    figures = {}
+    for label, results in comparison.groups.items():
+        episodes = results[0].episodes
+        skills = sorted({episode.skill for episode in episodes})[:MOST_SKILLS]
+        if len(skills) > 1 and results[0].policy != RANDOM:
+            maps = {
+                f"skill {z}": _share(bins, plane, [e for e in episodes if e.skill == z])
+                for z in skills
+            }
+            figure = _maps(maps, bins, plane, results[0].walls)
+            figure.suptitle(f"{label}, first run")
+            figures[f"skills-{label.replace(' ', '-')}"] = figure
+    return figures
+
+
+def _maps(
+    maps: dict[str, Array], bins: Bins, plane: tuple[int, int], walls: Array | None
+) -> Figure:
+    """Draw shares of states (x bins, y bins) by name, all on one logarithmic scale."""
+    x, y = (bins.edges[i] for i in plane)
+    figure, panels = _panels(len(maps), float((y[-1] - y[0]) / (x[-1] - x[0])))
+    smallest = min(float(share[share > 0].min(initial=1.0)) for share in maps.values())
+    largest = max(float(share.max()) for share in maps.values())
+    norm = LogNorm(min(smallest, largest / 10), largest)
+    for axes, (name, share) in zip(panels, maps.items(), strict=True):
+        image = axes.pcolormesh(x, y, np.ma.masked_equal(share.T, 0), norm=norm, cmap="viridis")
+        if walls is not None:
+            axes.fill(*walls.T, fill=False, edgecolor="k", linewidth=0.8)
+        _label_plane(axes, bins, plane)
+        axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), facecolor="#f2f2f2")
+        axes.set_title(name, fontsize=10)
+    figure.colorbar(image, ax=panels, label="share of the states reached", shrink=0.9)
+    return figure
+
+
+def _panels(count: int, ratio: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` panels whose height is about `ratio` times their width."""
+    columns = min(4, count)
+    rows = -(-count // columns)
+    figure = _figure(3.1 * columns + 1.2, 2.9 * rows * min(max(ratio, 0.5), 2.0) + 0.7)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for empty in panels[count:]:
+        empty.set_axis_off()
+    return figure, list(panels[:count])
+
+
+def _label_plane(axes: Axes, bins: Bins, plane: tuple[int, int]) -> None:
+    axes.set_aspect("equal")
+    axes.set_xlabel(bins.names[plane[0]])
+    axes.set_ylabel(bins.names[plane[1]])
+    axes.label_outer()
+
+
+def _share(bins: Bins, plane: tuple[int, int], episodes: Sequence[Episode]) -> Array:
+    """Return the share of states in each bin of a plane, (x bins, y bins)."""
+    values = bins.coordinates(reached(episodes))[:, list(plane)]
+    edges = [bins.edges[i] for i in plane]
+    counts = np.histogram2d(values[:, 0], values[:, 1], edges)[0]
+    share: Array = counts / max(1, len(values))
+    return share
+
+
+def _goals(comparison: Comparison, bins: Bins, plane: tuple[int, int]) -> Figure:
+    """Draw goals coloured by the episode in which the first run found them (figure 8)."""
+    searches = {name: results[0].search for name, results in comparison.groups.items()}
+    figure, panels = _panels(len(searches), 1.0)
+    for axes, (label, search) in zip(panels, searches.items(), strict=True):
+        assert search is not None
+        horizon = search.success.shape[1]
+        x, y = search.goals[:, [search.entries.index(bins.entries[i]) for i in plane]].T
+        found = search.found_in <= horizon
+        axes.scatter(x[~found], y[~found], marker="x", color="#b40426", s=28, linewidth=1.4)
+        image = axes.scatter(
+            x[found],
+            y[found],
+            c=search.found_in[found],
+            norm=Normalize(1, horizon),
+            cmap="coolwarm",
+            s=26,
+            edgecolor="k",
+            linewidth=0.3,
+        )
+        axes.set_title(f"{label}: {found.mean():.0%} of {len(x)} goals", fontsize=10)
+        _label_plane(axes, bins, plane)
+    figure.colorbar(image, ax=panels, label="episodes until found\n(cross: not found)", shrink=0.9)
+    return figure
+
+
+def _goals_found(comparison: Comparison) -> Figure:
+    """Draw the share of goals found within so many episodes, with its interval (figure 3b)."""
+    figure = _figure(5.6, 4.0)
+    axes = figure.subplots()
+    for label, results in comparison.groups.items():
+        curves = np.array([r.search.found_within for r in results if r.search is not None])
+        episodes = np.arange(1, curves.shape[1] + 1)
+        color = _color(comparison, label)
+        axes.plot(episodes, curves.mean(0), color=color, linewidth=2, label=label)
+        low, high = comparison.interval(curves)
+        if np.isfinite(low).all():
+            axes.fill_between(episodes, low, high, color=color, alpha=0.2, linewidth=0)
+    axes.set(xlabel="episodes", ylabel="goals found", xlim=(1, None), ylim=(0, 1.02))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend(framealpha=0.8)
+    return figure
+
+
+def _angles(comparison: Comparison, bins: Bins) -> Figure:
+    """Draw how much of the time each group spends at each angle, the mean over its runs."""
+    place = len(bins.entries)
+    edges = bins.edges[place]
+    figure = _figure(5.4, 5.6)
+    axes = figure.add_subplot(projection="polar")
+    assert isinstance(axes, PolarAxes)
+    for label, results in comparison.groups.items():
+        values = [bins.coordinates(reached(r.episodes))[:, place] for r in results]
+        share = np.mean([np.histogram(v, edges)[0] / len(v) for v in values], axis=0)
+        color = _color(comparison, label)
+        axes.stairs(share, edges, fill=True, alpha=0.25, color=color)
+        axes.stairs(share, edges, color=color, linewidth=1.6, label=label)
+    circle = np.linspace(0, 2 * np.pi, 200)
+    uniform = 1 / (len(edges) - 1)
+    axes.plot(circle, np.full(200, uniform), "k--", linewidth=1, label="uniform")
+    axes.set_theta_zero_location("N")
+    axes.set_rlabel_position(202.5)  # between two angle labels
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_rlim(0, None)
+    axes.set_title(f"share of the states at each {bins.names[place]}")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3, frameon=False)
+    return figure

@@ -1,0 +1,1 @@
+"""Target distributions p*(s) and what they are made of."""

@@ -1,0 +1,72 @@
+"""`smm evaluate`: from a run folder to a table, JSON, CSV and pictures; mistakes are one line."""
+
+import csv
+import json
+import math
+
+import pytest
+
+from smm_core.evaluation import cli as evaluate_cli
+
+SMALL = [
+    "--episodes", "6", "--bins.names", "angle", "--bins.circular", "0", "1",
+    "--bins.bin_width", "0.1745",
+]  # fmt: skip
+
+
+def test_json_is_one_object_in_the_last_line_and_the_same_again(trained, capsys):
+    folder = str(trained(runs=2))
+    found = []
+    for _ in range(2):
+        assert evaluate_cli.main([folder, "--json", *SMALL]) == 0
+        found.append(json.loads(capsys.readouterr().out.splitlines()[-1]))
+    assert found[0] == found[1]
+    figures = found[0]["groups"]["smm"]["figures"]
+    assert len(figures["state_entropy"]["values"]) == 2
+    assert 0 < figures["state_entropy"]["mean"] < math.log(36)
+    assert figures["nll"]["mean"] is not None
+    assert any("plug-in" in note for note in found[0]["notes"])
+
+
+def test_the_table_has_a_column_for_each_group_and_a_p_value(trained, capsys, tmp_path):
+    ours = str(trained("ours", runs=2))
+    theirs = str(trained("theirs", runs=2, learner={"method": "sac"}))
+    lines = [f"mine={ours}", theirs, "--baseline", "sac", "--csv", str(tmp_path / "all.csv")]
+    assert evaluate_cli.main([*lines, *SMALL, "--plots", str(tmp_path / "plots")]) == 0
+    shown = capsys.readouterr().out
+    assert "mine" in shown
+    assert "entropy of the state marginal" in shown
+    assert "p = " in shown
+    rows = list(csv.DictReader((tmp_path / "all.csv").open()))
+    assert {row["group"] for row in rows} == {"mine", "sac"}
+    names = {path.name for path in (tmp_path / "plots").iterdir()}
+    assert names == {"figures.png", "angles.png"}
+
+
+def test_settings_can_come_from_a_file(trained, capsys, tmp_path):
+    file = tmp_path / "evaluation.yaml"
+    file.write_text("episodes: 4\nfigures: [nll]\npolicies: [average]\n")
+    assert evaluate_cli.main([str(trained()), "--config", str(file), "--json"]) == 0
+    data = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert list(data["groups"]["smm"]["figures"]) == ["nll"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--episodes", "0"], "EvaluateConfig.episodes is 0, expected at least 1"),
+        (["--figures", "goals"], "no figure 'goals': the environment names no goals"),
+        (["--baseline", "icm"], "baseline is 'icm', expected one of: smm"),
+        (["--coordinates", "x"], "no coordinate 'x' to count in bins; known: none"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(trained, capsys, arguments, message):
+    assert evaluate_cli.main([str(trained()), "--episodes", "2", *arguments]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "error: " in error
+    assert message in error
+
+
+def test_a_folder_without_a_run_is_named(tmp_path, capsys):
+    assert evaluate_cli.main([str(tmp_path / "nowhere")]) == 1
+    assert "is no run folder" in " ".join(capsys.readouterr().err.split())

@@ -1,0 +1,118 @@
+"""Runs side by side: groups, intervals, tests, and what is written of them."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smm_core.config import ConfigError
+from smm_core.evaluation import comparison
+from smm_core.evaluation.comparison import MEANINGS, CompareConfig, Comparison, compare
+from smm_core.evaluation.evaluate import EvaluateConfig, RunResult, TrainedRuns
+from smm_core.evaluation.goals import Search
+
+
+def result(seed=0, search=None, policy="average", **figures):
+    return RunResult(Path("runs", "a"), seed, policy, figures, [], search=search)
+
+
+def group(values, name="state_entropy"):
+    return [result(seed, **{name: value}) for seed, value in enumerate(values)]
+
+
+GROUPS = {"smm": group([3.0, 3.2, 3.1, 3.3]), "sac": group([2.0, 2.4, 2.1, 2.2])}
+
+
+def test_a_summary_is_the_mean_with_its_interval():
+    summary = Comparison(GROUPS, CompareConfig()).summaries["smm"]["state_entropy"]
+    assert summary.mean == pytest.approx(3.15)
+    assert 3.0 <= summary.low < 3.15 < summary.high <= 3.3
+    assert math.isnan(summary.p_value)
+
+
+@pytest.mark.parametrize(("name", "better"), [("state_entropy", "smm"), ("nll", "sac")])
+def test_the_test_is_on_the_side_that_is_better_for_the_figure(name, better):
+    groups = {"smm": group([3.0, 3.2, 3.1, 3.3], name), "sac": group([2.0, 2.4, 2.1, 2.2], name)}
+    (other,) = set(groups) - {better}
+    found = Comparison(groups, CompareConfig(baseline=other)).summaries
+    assert found[better][name].p_value < 0.001
+    assert math.isnan(found[other][name].p_value)
+    reverse = Comparison(groups, CompareConfig(baseline=better)).summaries
+    assert reverse[other][name].p_value > 0.999
+
+
+def test_a_baseline_that_is_no_group_is_refused():
+    with pytest.raises(ConfigError, match="baseline is 'icm', expected one of: smm, sac"):
+        Comparison(GROUPS, CompareConfig(baseline="icm"))
+
+
+def test_json_holds_numbers_or_null_and_the_curve():
+    success = np.array([[False, True], [False, False]])
+    search = Search(np.zeros((2, 1)), (0,), success)
+    groups = {"smm": [result(7, search, goals_found=0.5)], "sac": group([math.nan, 1.0], "nll")}
+    text = json.dumps(Comparison(groups, CompareConfig(), ["a note"]).to_json(), allow_nan=False)
+    data = json.loads(text)
+    assert data["groups"]["smm"]["goals_found_within"] == [0.0, 0.5]
+    assert data["groups"]["smm"]["figures"]["goals_found"] == {
+        "values": [0.5], "mean": 0.5, "low": None, "high": None, "p_value": None,
+    }  # fmt: skip
+    assert data["groups"]["smm"]["runs"] == [{"folder": "runs/a", "seed": 7}]
+    assert data["groups"]["sac"]["figures"]["nll"]["values"] == [None, 1.0]
+    assert data["units"] == {"nll": "nats", "goals_found": "share"}
+    assert data["notes"] == ["a note"]
+
+
+def test_csv_has_a_line_for_each_run_and_figure(tmp_path):
+    path = tmp_path / "new" / "figures.csv"
+    Comparison(GROUPS, CompareConfig()).write_csv(path)
+    rows = list(csv.DictReader(path.open()))
+    assert len(rows) == 8
+    assert [float(r["value"]) for r in rows if r["group"] == "sac"] == [2.0, 2.4, 2.1, 2.2]
+    assert rows[0]["unit"] == MEANINGS["state_entropy"].unit
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """Replace the playing; return a function that makes folders, and a list of what is played."""
+    calls = []
+
+    def evaluate(runs, policy, config):
+        calls.append((runs.folder.name, policy))
+        runs.notes.append("the same note")
+        return group([1.0, 2.0])
+
+    monkeypatch.setattr(comparison, "evaluate", evaluate)
+
+    def runs(name, label, env="Env-v0"):
+        return TrainedRuns(Path(name), env, {}, [0, 1], None, label)
+
+    return runs, calls
+
+
+def test_folders_of_one_label_are_one_group_and_policies_are_told_apart(played):
+    make, calls = played
+    runs = [make("a", "smm"), make("b", "sac"), make("c", "smm")]
+    one = compare(runs, EvaluateConfig(), CompareConfig())
+    assert {label: len(found) for label, found in one.groups.items()} == {"smm": 4, "sac": 2}
+    assert one.notes == ["the same note"]
+    calls.clear()
+    policies = EvaluateConfig(policies=("average", "last", "random"))
+    several = compare(runs, policies, CompareConfig())
+    assert list(several.groups) == [
+        "smm average", "sac average", "smm last", "sac last", "random",
+    ]  # fmt: skip
+    # Of each folder it would be the same random actions again, and no more certain for that.
+    assert calls.count(("a", "random")) == 1
+    assert sum(policy == "random" for _, policy in calls) == 1
+
+
+def test_runs_of_two_environments_are_not_compared(played):
+    make, calls = played
+    with pytest.raises(ConfigError, match="b was trained in Other-v0 .*a in Env-v0"):
+        compare(
+            [make("a", "smm"), make("b", "sac", "Other-v0")], EvaluateConfig(), CompareConfig()
+        )
+    assert not calls
