@@ -17,7 +17,11 @@ from experiment import Figures, interval, measure, once, side_by_side, train_to
 from smm_core.evaluation.evaluate import EvaluateConfig
 from smm_core.evaluation.metrics import ANGLE_BINS
 
-SHARED: dict[str, Any] = {"density": {"model": "histogram"}}
+SHARED: dict[str, Any] = {
+    "density": {"model": "histogram"},
+    "sac": {"learning_rate": 1e-3, "discount": 0.95},
+    "history": {"rule": "exponential", "growth": 1.1, "period": 500, "capacity": 40},
+}
 METHODS: dict[str, dict[str, Any]] = {
     "SMM": {},
     "SM4": {"num_skills": 4},
