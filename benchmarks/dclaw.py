@@ -20,7 +20,7 @@ from smm_core.evaluation.metrics import ANGLE_BINS
 SHARED: dict[str, Any] = {
     "density": {"model": "histogram"},
     "sac": {"learning_rate": 1e-3, "discount": 0.95},
-    "history": {"rule": "exponential", "growth": 1.1, "period": 500, "capacity": 40},
+    "history": {"rule": "exponential", "growth": 1.02, "period": 100, "capacity": 60},
 }
 METHODS: dict[str, dict[str, Any]] = {
     "SMM": {},
