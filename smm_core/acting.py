@@ -10,6 +10,7 @@ import torch
 from smm_core.generators import Generators
 from smm_core.history import PolicyHistory, Snapshot, SnapshotError
 from smm_core.networks import Actor, skill_onehot
+from smm_core.skill_prior import SkillPrior
 from smm_core.transitions import Floats, Layout
 
 RANDOM_VERSION = 0
@@ -44,7 +45,7 @@ class ActingPolicy:
         self._actor.requires_grad_(False)
         self._shapes = {name: t.shape[1:] for name, t in self._actor.state_dict().items()}
         runs = len(self.generators)
-        self.skill_prior = torch.full((layout.num_skills,), 1.0 / layout.num_skills)
+        self.skill_prior = SkillPrior(layout.num_skills)
         self.skill = torch.zeros(runs, dtype=torch.int64)
         self.version = np.zeros(runs, dtype=np.int64)
 
@@ -76,9 +77,7 @@ class ActingPolicy:
         """
         stream = self.generators.streams[run]
         coin, draw, skill = torch.rand(3, generator=stream).tolist()
-        last = self.layout.num_skills - 1
-        found = torch.searchsorted(self.skill_prior.cumsum(0), skill, right=True)
-        self.skill[run] = found.clamp(max=last)
+        self.skill[run] = self.skill_prior.draw(skill)
         if not self.history.weights:
             self.version[run] = RANDOM_VERSION
             return

@@ -8,6 +8,7 @@ import math
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -20,7 +21,7 @@ from smm_core.config import ConfigError
 from smm_core.evaluation.metrics import ANGLE_BINS
 from smm_core.options import add_options, read_options
 from smm_core.run_folder import free_folder
-from smm_core.train import CHANGEABLE, Metrics, TrainConfig, Training
+from smm_core.train import CHANGEABLE, DivergedError, Metrics, TrainConfig, Training
 from smm_core.transitions import TransitionError
 
 SHOWN = {
@@ -37,8 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         training = _open(arguments)
         metrics = _run(training, console)
-    except (ConfigError, TransitionError, CheckpointError, OSError) as error:
+    except (ConfigError, TransitionError, CheckpointError, DivergedError, OSError) as error:
         console.print(f"error: {error}", markup=False, highlight=False)
+        return 1
+    except Exception as error:
+        # Most likely the user's environment: where in it is what he needs to know.
+        traceback.print_exc()
+        console.print(f"error: {error!r} ended the run", markup=False, highlight=False)
         return 1
     if training.learner.steps < training.config.steps:
         folder = training.folder.path
@@ -52,8 +58,9 @@ def _open(arguments: argparse.Namespace) -> Training:
     """Begin the run that the command line describes, or go on with it."""
     given = vars(arguments)
     if arguments.resume is not None:
-        if arguments.config is not None or arguments.env is not None:
-            raise ConfigError("--resume goes with neither ENV nor --config: the run has both")
+        others = (arguments.env, arguments.config, arguments.folder)
+        if any(other is not None for other in others):
+            raise ConfigError("--resume takes no ENV, --config or --folder: the run has its own")
         names = {field.name for field in fields(TrainConfig)}
         changes = {n: value for n, value in given.items() if n.split(".")[0] in names - {"env"}}
         return Training.resumed(arguments.resume, changes)

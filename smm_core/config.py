@@ -97,6 +97,8 @@ def _check_range(where: str, value: Any, rules: Mapping[str, Any]) -> None:
         raise ConfigError(f"{where} is {value!r}, expected one of {', '.join(map(str, choices))}")
     if isinstance(value, float) and math.isnan(value):
         raise ConfigError(f"{where} is NaN, expected a number")
+    if isinstance(value, float) and math.isinf(value) and (low is not None or high is not None):
+        raise ConfigError(f"{where} is {value!r}, expected a finite number")
     if low is not None and value < low:
         raise ConfigError(f"{where} is {value!r}, expected at least {low}")
     if high is not None and value > high:

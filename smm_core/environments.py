@@ -7,17 +7,20 @@ from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
-import yaml
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from smm_core.config import ConfigError
+from smm_core.options import read_value
 from smm_core.transitions import Floats, Layout
 
 Env = gymnasium.Env[Any, Any]
 Info = dict[str, Any]
 Bools = NDArray[np.bool_]
+
+EPISODE_LIMIT = 1000
+"""Steps of an episode where nothing else says when it ends."""
 
 
 class Environments(Protocol):
@@ -140,52 +143,77 @@ def read_env_options(words: Sequence[str]) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise ConfigError(f"env_options has {word!r}, expected NAME=VALUE")
-        try:
-            options[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"env_options has {word!r}, whose value is no YAML") from error
+        options[name] = read_value(value)
     return options
 
 
 def make_env(env_id: str, options: Mapping[str, Any] | None = None) -> Env:
     """Make an environment with flat float observations and actions in [-1, 1].
 
+    Where neither it nor its registration says when an episode ends, one ends after EPISODE_LIMIT
+    steps: a policy is drawn at the start of an episode and would otherwise be played for ever.
     Raises ConfigError where the id or an option is not known, or the action space is not a
-    bounded Box.
+    bounded Box of floats.
     """
-    try:
-        env = gymnasium.make(env_id, **(options or {}))
-    except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
-        raise ConfigError(f"can not make the environment {env_id!r}: {error}") from error
-    space = env.action_space
-    if not isinstance(space, Box) or not space.is_bounded():
-        raise ConfigError(f"{env_id} has actions {space}, expected a bounded Box")
-    if not isinstance(env.observation_space, Box) or len(env.observation_space.shape) != 1:
-        env = gymnasium.wrappers.FlattenObservation(env)
-    if (space.low != -1).any() or (space.high != 1).any():
-        env = gymnasium.wrappers.RescaleAction(env, np.float32(-1), np.float32(1))
-    return env
+    return _fitted(env_id, _made(env_id, options))
 
 
 def make_envs(env_id: str, count: int, options: Mapping[str, Any] | None = None) -> Environments:
     """Make several equal environments, at once where the environment can be stepped so.
 
+    That is where it has a vectorised form that fits as it is and leaves resets to its user.
     Raises ConfigError as `make_env` does.
     """
-    first = make_env(env_id, options)
-    spec = first.spec
-    if count == 1 or spec is None or spec.vector_entry_point is None:
-        return SeparateEnvs([first, *(make_env(env_id, options) for _ in range(count - 1))])
-    first.close()
-    vector = gymnasium.make_vec(
-        env_id, count, vectorization_mode="vector_entry_point", **(options or {})
-    )
-    mode = vector.metadata.get("autoreset_mode")
-    if mode is not AutoresetMode.DISABLED:
-        raise ConfigError(
-            f"{env_id} steps many at once with autoreset {mode}, expected {AutoresetMode.DISABLED}"
+    plain = _made(env_id, options)
+    first = _fitted(env_id, plain)
+    if count > 1 and first is plain and plain.spec is not None and plain.spec.vector_entry_point:
+        many = gymnasium.make_vec(
+            env_id, count, vectorization_mode="vector_entry_point", **(options or {})
         )
-    return VectorEnvs(vector)
+        if many.metadata.get("autoreset_mode") is AutoresetMode.DISABLED:
+            first.close()
+            return VectorEnvs(many)
+        many.close()
+    return SeparateEnvs([first, *(make_env(env_id, options) for _ in range(count - 1))])
+
+
+def _made(env_id: str, options: Mapping[str, Any] | None) -> Env:
+    try:
+        return gymnasium.make(env_id, **(options or {}))
+    except (gymnasium.error.Error, ImportError, TypeError, ValueError, KeyError) as error:
+        raise ConfigError(f"can not make the environment {env_id!r}: {error}") from error
+
+
+def _fitted(env_id: str, env: Env) -> Env:
+    """Return the environment itself where it fits as it is, else wrapped."""
+    space = env.action_space
+    is_float = isinstance(space, Box) and np.issubdtype(space.dtype, np.floating)
+    if not isinstance(space, Box) or not is_float or not space.is_bounded():
+        raise ConfigError(f"{env_id} has actions {space}, expected a bounded Box of floats")
+    if env.spec is None or env.spec.max_episode_steps is None:
+        env = gymnasium.wrappers.TimeLimit(env, EPISODE_LIMIT)
+    if not isinstance(env.observation_space, Box) or len(env.observation_space.shape) != 1:
+        env = gymnasium.wrappers.FlattenObservation(env)
+    if (space.low != -1).any() or (space.high != 1).any():
+        env = _Scaled(env)
+    return env
+
+
+class _Scaled(gymnasium.wrappers.RescaleAction[Any, Any, Any]):
+    """Takes actions in [-1, 1], and tells what was applied in the same scale."""
+
+    def __init__(self, env: Env) -> None:
+        super().__init__(env, np.float32(-1), np.float32(1))
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, Info]:
+        """Step the environment with the action in its own scale."""
+        obs, reward, terminated, truncated, info = super().step(action)
+        if "action_applied" in info:
+            space = self.env.action_space
+            assert isinstance(space, Box)
+            share = (info["action_applied"] - space.low) / (space.high - space.low)
+            info = {**info, "action_applied": 2.0 * share - 1.0}
+        return obs, reward, terminated, truncated, info
 
 
 def layout_of(env: Env, num_skills: int) -> Layout:

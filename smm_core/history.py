@@ -114,7 +114,8 @@ class PolicyHistory:
             # The newest stays out of it: it is the policy in training.
             pairs = list(zip(versions[:-2], versions[1:-1], strict=True))
             older, newer = min(pairs, key=lambda p: self.weights[p[0]] + self.weights[p[1]])
-            share = self.weights[newer] / (self.weights[older] + self.weights[newer])
+            both = self.weights[older] + self.weights[newer]
+            share = self.weights[newer] / both if both else 0.5  # both may be too small to tell
             dropped, heir = (older, newer) if self._random.random() < share else (newer, older)
         weight = self.weights.pop(dropped)
         del self.snapshots[dropped]

@@ -122,7 +122,7 @@ class Learner:
         self.updates += 1
         metrics |= {f"reward_{name}": term.mean(-1) for name, term in terms.items()}
         metrics["reward_total"] = reward.mean(-1)
-        return metrics | self.objective.entropies(terms)
+        return metrics | self.objective.entropies()
 
     @property
     def _present_version(self) -> int:

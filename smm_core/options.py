@@ -109,6 +109,14 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return values
 
 
+def read_value(text: str) -> Any:
+    """Read one value as settings files do; raises ConfigError where it is no YAML."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{text!r} is no value, expected YAML") from error
+
+
 def _names(config: type[Config], prefix: str) -> list[str]:
     names = []
     for name, kind in get_type_hints(config).items():

@@ -61,7 +61,7 @@ class RunFolder:
         origin["starts"].append(_start() | {"resumed_at": steps})
         _write(self.path / ORIGIN, origin)
         kept = [m for m in self.metrics() if m["steps"] <= steps]
-        (self.path / METRICS).write_text("".join(json.dumps(m) + "\n" for m in kept))
+        _replace(self.path / METRICS, "".join(json.dumps(m) + "\n" for m in kept))
 
     def report(self, metrics: dict[str, Any]) -> None:
         """Append the metrics of one moment."""
@@ -89,9 +89,17 @@ def free_folder(path: Path) -> Path:
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:
+    _replace(path, json.dumps(data, indent=2) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all: what was there stays where the disk is full."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(data, indent=2) + "\n")
-    partial.replace(path)
+    try:
+        partial.write_text(text)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _start() -> dict[str, Any]:

@@ -50,6 +50,10 @@ class TrainConfig(Config):
         return range(self.seed, self.seed + self.runs)
 
 
+class DivergedError(RuntimeError):
+    """The policy holds numbers that are not finite."""
+
+
 class Training:
     """One training from its first step, or its last checkpoint, to its end."""
 
@@ -80,14 +84,14 @@ class Training:
             raise ConfigError(f"{folder} has {steps} steps already; ask for more with --steps")
         training = cls.__new__(cls)
         # Other episodes than those that the run began with.
-        training._build(config, folder, [_seed_at(seed, steps) for seed in config.seeds])
-        extra = checkpoint.load(path, training.learner)
-        checkpoint.load_random_state(training.rollout.acting.generators, extra["acting"])
+        training._build(config, folder, [_seed_at(seed, steps) for seed in config.seeds], path)
         training.folder.resume(to_mapping(config), steps)
-        training._last_report = (time.perf_counter(), steps)
         return training
 
-    def _build(self, config: TrainConfig, folder: Path, env_seeds: list[int]) -> None:
+    def _build(
+        self, config: TrainConfig, folder: Path, env_seeds: list[int], path: Path | None = None
+    ) -> None:
+        """Make all parts; what a checkpoint holds is in them before the first episode begins."""
         torch.set_num_threads(config.threads)
         options = read_env_options(config.env_options)
         env = make_env(config.env, options)
@@ -103,21 +107,25 @@ class Training:
             [acting_seed(seed) for seed in config.seeds],
             learner_config.sac.policy_activation,
         )
-        acting.skill_prior = learner.skill_prior.probabilities
-        envs = make_envs(config.env, config.runs, options)
-        self.rollout = Rollout(envs, acting, env_seeds)
+        acting.skill_prior = learner.skill_prior
+        if path is not None:
+            extra = checkpoint.load(path, learner)
+            checkpoint.load_random_state(acting.generators, extra["acting"])
+        self.rollout = Rollout(make_envs(config.env, config.runs, options), acting, env_seeds)
         self._losses: dict[str, torch.Tensor] = {}
-        self._stopping = False
-        self._saved: tuple[int, Path] | None = None
-        self._last_report = (time.perf_counter(), 0)
+        self._stopping = self._is_torn = False
+        self._saved = None if path is None else (learner.steps, path)
+        self._last_report = (time.perf_counter(), learner.steps)
 
     def run(self, report: Report) -> Metrics:
         """Train to the end or until `stop`; call `report` with the metrics now and then.
 
-        Returns the last metrics. On an error the run up to there is saved before it is raised.
+        Returns the last metrics. On an error the run up to there is saved before it is raised;
+        what can not be gone on from, an update cut in two or a policy that is no longer finite,
+        is not: the checkpoint before stays the newest. Raises DivergedError for the second.
         """
         metrics: Metrics = {}
-        board = SummaryWriter(str(self.folder.tensorboard), purge_step=self.learner.steps)
+        board = SummaryWriter(str(self.folder.tensorboard), purge_step=self.learner.steps + 1)
         try:
             while self.learner.steps < self.config.steps and not self._stopping:
                 self._step()
@@ -141,10 +149,23 @@ class Training:
     def _step(self) -> None:
         learner = self.learner
         learner.observe(self.rollout.step())
+        self._is_torn = True
         while learner.updates_owed > 0:
             self._losses = learner.update()
+        self._is_torn = False
         if learner.snapshot_due:
+            self._check_finite()
             learner.snapshot()
+
+    def _check_finite(self) -> None:
+        for name, tensor in self.learner.sac.actor.state_dict().items():
+            if not tensor.isfinite().all():
+                good = "none" if self._saved is None else str(self._saved[1])
+                raise DivergedError(
+                    f"the training has diverged before step {self.learner.steps}: the policy's "
+                    f"{name} is no longer finite; the last good checkpoint is {good}; try smaller "
+                    "learning rates or reward weights"
+                )
 
     def _is_due(self, period: int) -> bool:
         return self.learner.steps % period == 0 or self.learner.steps == self.config.steps
@@ -161,8 +182,12 @@ class Training:
             **{name: [round(float(v), 6) for v in values] for name, values in per_run.items()},
         }
 
-    def _save(self) -> Path:
+    def _save(self) -> Path | None:
+        """Save where there is something new and whole; return the newest checkpoint, if any."""
+        if self._is_torn:
+            return self._saved and self._saved[1]
         if self._saved is None or self._saved[0] != self.learner.steps:
+            self._check_finite()
             extra = {"acting": checkpoint.random_state(self.rollout.acting.generators)}
             path = checkpoint.save(self.folder.checkpoints, self.learner, extra)
             self._saved = (self.learner.steps, path)
@@ -170,15 +195,32 @@ class Training:
 
 
 def with_env_defaults(config: LearnerConfig, metadata: Mapping[str, Any]) -> LearnerConfig:
-    """Take from the environment's metadata the matched state and the target not named here."""
-    if config.state.linear or config.state.circular or "matched_state" not in metadata:
+    """Take from the environment's metadata the matched state and the target not named here.
+
+    The suggested target goes with the suggested state only: a density over angles says nothing
+    of positions. What differs from the defaults in the settings of the target stays.
+    """
+    if "matched_state" not in metadata:
         return config
-    config = replace(config, state=from_mapping(StateConfig, metadata["matched_state"]))
+    suggested = from_mapping(StateConfig, metadata["matched_state"])
+    if config.state not in (StateConfig(), suggested):
+        return config
+    config = replace(config, state=suggested)
     if config.target.name == SUGGESTED and "target" in metadata:
-        # Not with another state: a density over angles says nothing of positions.
-        target = {**to_mapping(config.target), **metadata["target"]}
+        target = _over(metadata["target"], to_mapping(config.target), to_mapping(TargetConfig()))
         config = replace(config, target=from_mapping(TargetConfig, target))
     return config
+
+
+def _over(under: Mapping[str, Any], values: Any, defaults: Any) -> dict[str, Any]:
+    """Return settings with those values over them that are not the defaults."""
+    both = dict(under)
+    for name, value in values.items():
+        if isinstance(value, dict):
+            both[name] = _over(under.get(name, {}), value, defaults[name])
+        elif value != defaults[name]:
+            both[name] = value
+    return both
 
 
 def _seed_at(seed: int, steps: int) -> int:

@@ -181,7 +181,7 @@ class PolicyServerNode(Node):
             self.get_logger().error(self._refusal)
         else:
             self._refusal = ""
-            self._acting.skill_prior = torch.tensor(record.skill_prior)
+            self._acting.skill_prior.probabilities.copy_(torch.tensor(record.skill_prior))
             weights = dict(zip(record.history_versions, record.history_weights, strict=True))
             self._acting.history.keep(snapshot, weights)
         self._allow()

@@ -101,7 +101,7 @@ class Count(nn.Module):
             return entered.rsqrt()
         return self.total.clamp_min(1).float().log() + self.bins.log_volume - entered.log()
 
-    def entropies(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    def entropies(self) -> dict[str, Tensor]:
         """Return none: the bonus is not the log-density of one policy's states."""
         return {}
 

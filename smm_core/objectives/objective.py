@@ -39,8 +39,8 @@ class Objective(Protocol):
     ) -> dict[str, Tensor]:
         """Return the terms of the reward by name, (R, B) nats each, weighted: it is their sum."""
 
-    def entropies(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the entropies in nats, (R,) each, that can be read from terms of `terms`."""
+    def entropies(self) -> dict[str, Tensor]:
+        """Return the entropies in nats, (R,) each, of the states of the last `terms`."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything learnt, as a torch module does."""
@@ -77,6 +77,6 @@ class TargetOnly(torch.nn.Module):
         """Return log p*(s), weighted, (R, B)."""
         return {"target": self.weight * log_target}
 
-    def entropies(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    def entropies(self) -> dict[str, Tensor]:
         """Return none: no density is known."""
         return {}

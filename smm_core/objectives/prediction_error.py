@@ -138,7 +138,7 @@ class ICM(nn.Module):
     def _forward_error(self, features: Tensor, action: Tensor, next_features: Tensor) -> Tensor:
         return self.forward_model(torch.cat((features, action), -1)) - next_features
 
-    def entropies(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    def entropies(self) -> dict[str, Tensor]:
         """Return none: no density is known."""
         return {}
 
@@ -218,6 +218,6 @@ class RND(nn.Module):
         inputs = self.inputs.normalise(self.space.features(state)).clamp(-CLIP, CLIP)
         return (self.predictor(inputs) - self.target_net(inputs)).square().mean(-1)
 
-    def entropies(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    def entropies(self) -> dict[str, Tensor]:
         """Return none: no density is known."""
         return {}

@@ -111,6 +111,6 @@ class PseudoCount(nn.Module):
         )
         return {"target": self.target_weight * log_target, "bonus": config.coefficient * bonus}
 
-    def entropies(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    def entropies(self) -> dict[str, Tensor]:
         """Return none: the bonus is no density."""
         return {}

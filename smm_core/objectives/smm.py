@@ -30,6 +30,7 @@ class StateMarginalMatching(nn.Module):
     ) -> None:
         super().__init__()
         self.weights, self.skill_prior = weights, skill_prior
+        self._means: tuple[Tensor, ...] = ()
         self.density = make_density(generators, space, layout.skill_size, density)
         self.optimizers = dict(self.density.optimizers)
         self.discriminator: Discriminator | None = None
@@ -67,25 +68,22 @@ class StateMarginalMatching(nn.Module):
             log_posterior = self.discriminator.log_prob(state, batch.skill)
         else:
             log_posterior = torch.zeros_like(log_density)
-        log_prior = self.skill_prior.log_prob(batch.skill)
-        return smm_reward(log_target, log_density, log_posterior, log_prior, self.weights)
+        logs = (log_target, log_density, log_posterior, self.skill_prior.log_prob(batch.skill))
+        self._means = tuple(log.mean(-1) for log in logs)
+        return smm_reward(*logs, self.weights)
 
-    def entropies(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return H[s|z], H[z|s] and KL(rho || p*), (R,) each.
+    def entropies(self) -> dict[str, Tensor]:
+        """Return H[s|z], H[z|s] and KL(rho || p*), (R,) each, of the states last paid for.
 
-        The entropies are bounds from above, -E log q and -E log d; the divergence, with them
-        H[s] = H[s|z] + H[z] - H[z|s], is up to the constant that an unnormalised p* leaves open.
+        H[s|z] and H[z|s] are -E log q and -E log d, whatever the weights of the reward; the
+        divergence, with H[s] = H[s|z] + H[z] - H[z|s], is up to the constant that an unnormalised
+        p* leaves open.
         """
-        weights = self.weights
-        found: dict[str, Tensor] = {}
-        means = {name: term.mean(-1) for name, term in terms.items()}
-        if not weights.state_entropy:
-            return found
-        found["entropy_s_given_z"] = means["density"] / weights.state_entropy
-        entropy_s = found["entropy_s_given_z"]
-        if weights.skill_entropy and self.discriminator is not None:
-            found["entropy_z_given_s"] = -means["posterior"] / weights.skill_entropy
-            entropy_s = entropy_s + means["prior"] - found["entropy_z_given_s"]
-        if weights.target:
-            found["kl_to_target"] = -entropy_s - means["target"] / weights.target
-        return found
+        if not self._means:
+            return {}
+        log_target, log_density, log_posterior, log_prior = self._means
+        found = {"entropy_s_given_z": -log_density}
+        if self.discriminator is not None:
+            found["entropy_z_given_s"] = -log_posterior
+        entropy_s = -log_density - log_prior + log_posterior
+        return found | {"kl_to_target": -entropy_s - log_target}

@@ -97,6 +97,24 @@ class Ring(gymnasium.Env):
         return np.array([np.cos(self._angle), np.sin(self._angle)], np.float32)
 
 
+class Scattered(Ring):
+    """A ring on which episodes begin anywhere."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._angle = float(self.np_random.uniform(-np.pi, np.pi))
+        return self._obs(), {}
+
+
+@pytest.fixture
+def scattered() -> Iterator[str]:
+    """Register the ring of random starts and return its id."""
+    name = "smm_core_test/Scattered-v0"
+    gymnasium.register(name, entry_point=Scattered)
+    yield name
+    del gymnasium.registry[name]
+
+
 @pytest.fixture
 def ring() -> Iterator[str]:
     """Register the ring and return its id."""

@@ -139,7 +139,7 @@ def test_a_run_plays_the_same_alone_and_beside_another(run, versions):
 
 def test_skills_are_drawn_from_the_prior():
     policy = acting((1,), seeds=(0,))
-    policy.skill_prior = torch.tensor([0.1, 0.0, 0.6, 0.3])
+    policy.skill_prior.probabilities.copy_(torch.tensor([0.1, 0.0, 0.6, 0.3]))
     counts = np.zeros(4)
     for _ in range(2000):
         policy.begin_episode()

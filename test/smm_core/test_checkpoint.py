@@ -251,3 +251,12 @@ def test_a_damaged_or_foreign_checkpoint_is_refused_by_its_path(make, tmp_path, 
 def test_a_folder_is_no_checkpoint(make, tmp_path):
     with pytest.raises(CheckpointError, match="not a readable checkpoint"):
         checkpoint.load(tmp_path, make())
+
+
+def test_the_skill_prior_is_restored(make, tmp_path):
+    learner = make(8, SKILLED)
+    learner.skill_prior.record(1, success=False)
+    path = checkpoint.save(tmp_path, learner)
+    found = checkpoint.open_learner(path).skill_prior.probabilities
+    assert torch.equal(found, learner.skill_prior.probabilities)
+    assert found[1] < found[0]

@@ -65,7 +65,7 @@ def test_a_run_is_resumed_from_its_folder(tmp_path, capsys):
     assert cli.main(["--resume", folder, "--steps", "99", "--seed", "1"]) == 1
     assert "keeps its seed" in capsys.readouterr().err
     assert cli.main(["Pendulum-v1", "--resume", folder]) == 1
-    assert "neither ENV nor --config" in capsys.readouterr().err
+    assert "no ENV, --config or --folder" in capsys.readouterr().err
 
 
 def test_a_settings_file_names_the_environment_too(tmp_path, capsys):

@@ -8,6 +8,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from smm_core.config import ConfigError
 from smm_core.environments import (
+    EPISODE_LIMIT,
     SeparateEnvs,
     VectorEnvs,
     layout_of,
@@ -45,7 +46,7 @@ class Plain(gymnasium.Env):
         )
 
     def _obs(self):
-        return np.array([self.count, self.np_random.random(), self.length])
+        return np.array([self.count, self.np_random.random(), self.length], np.float32)
 
 
 class Switch(Plain):
@@ -116,11 +117,12 @@ def test_an_unknown_option_or_a_bad_value_is_refused(registered):
 
 
 def test_options_are_read_from_words():
-    words = ("num_halls=5", "hall_weights=[1, 2.5]", "name=a=b", "flag=true")
+    words = ("num_halls=5", "hall_weights=[1, 2.5]", "name=a=b", "flag=true", "width=3e-1")
     expected = {"num_halls": 5, "hall_weights": [1, 2.5], "name": "a=b", "flag": True}
+    expected["width"] = 0.3
     assert read_env_options(words) == expected
     for word in ("halls", "=3", "halls=[1"):
-        with pytest.raises(ConfigError, match="env_options"):
+        with pytest.raises(ConfigError, match="env_options|no value"):
             read_env_options((word,))
 
 
@@ -154,22 +156,73 @@ def test_a_vector_environment_begins_all_its_episodes_first():
         vector_of((2, 3)).reset([1], [0])
 
 
-def test_environments_that_step_together_are_used_where_there_are_several(registered):
-    name = registered(Plain)
-    assert isinstance(make_envs(name, 3, {"length": 2}), SeparateEnvs)
-    gymnasium.registry[name].vector_entry_point = lambda num_envs, **options: SyncVectorEnv(
-        [lambda: Plain(**options)] * num_envs, autoreset_mode=AutoresetMode.DISABLED
+def steps_together(kind, mode=AutoresetMode.DISABLED):
+    """Register a kind of environment with a limit and a vectorised form; return its id."""
+    name = f"smm_core_test/Together{kind.__name__}-v0"
+    gymnasium.register(
+        name,
+        entry_point=kind,
+        max_episode_steps=50,
+        vector_entry_point=lambda num_envs, max_episode_steps=50, **options: SyncVectorEnv(
+            [lambda: kind(**options)] * num_envs, autoreset_mode=mode
+        ),
     )
+    return name
+
+
+@pytest.fixture
+def together():
+    names = []
+    yield lambda *arguments: names.append(steps_together(*arguments)) or names[-1]
+    for name in names:
+        del gymnasium.registry[name]
+
+
+def test_environments_that_step_together_are_used_where_there_are_several(together):
+    name = together(Plain)
     assert isinstance(make_envs(name, 1), SeparateEnvs)
     several = make_envs(name, 3, {"length": 2})
     assert isinstance(several, VectorEnvs)
     assert several.reset([0, 1, 2], [0, 1, 2])[:, 2].tolist() == [2, 2, 2]
 
 
-def test_a_vector_environment_that_resets_by_itself_is_refused(registered):
-    name = registered(Plain)
-    gymnasium.registry[name].vector_entry_point = lambda num_envs: SyncVectorEnv(
-        [Plain] * num_envs
-    )
-    with pytest.raises(ConfigError, match="autoreset.*DISABLED"):
-        make_envs(name, 2)
+class Wide(Plain):
+    """Moves by its action, which is as large as 5."""
+
+    action_space = Box(-5.0, 5.0, (2,))
+
+    def step(self, action):
+        obs, _, *rest = super().step(action)
+        return obs, float(action[0]), *rest[:-1], {"action_applied": action / 2}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_actions_are_scaled_however_many_are_stepped(together, count):
+    """Stepped together they would miss the wrapper that scales."""
+    envs = make_envs(together(Wide), count)
+    envs.reset(range(count), range(count))
+    _, reward, _, _ = envs.step(np.full((count, 2), 0.5, np.float32))
+    assert reward.tolist() == [2.5] * count
+    for info in envs.infos:
+        np.testing.assert_allclose(info["action_applied"], [0.25, 0.25])
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_those_that_reset_by_themselves_are_stepped_one_by_one(together, mode):
+    assert isinstance(make_envs(together(Plain, mode), 2), SeparateEnvs)
+
+
+def test_an_episode_that_nothing_ends_is_ended(registered):
+    env = make_env(registered(Plain), {"length": 10**9})
+    env.reset(seed=0)
+    ends = [env.step(np.zeros(2, np.float32))[2:4] for _ in range(EPISODE_LIMIT)]
+    assert ends == [(False, False)] * (EPISODE_LIMIT - 1) + [(False, True)]
+
+
+class Whole(Plain):
+    action_space = Box(-1, 1, (2,), np.int64)
+
+
+def test_whole_numbers_are_no_actions(registered):
+    with pytest.raises(ConfigError, match="bounded Box of floats"):
+        make_env(registered(Whole))

@@ -171,3 +171,12 @@ class Bomb:
 def test_bytes_that_are_no_safetensors_are_refused_and_never_unpickled(data):
     with pytest.raises(SnapshotError, match="policy 4 is not safetensors"):
         Snapshot.from_bytes(4, LAYOUT, data, checksum(data))
+
+
+def test_weights_too_small_for_a_float_are_still_merged():
+    config = HistoryConfig(rule="exponential", growth=2.0, capacity=1200, period=1)
+    history = PolicyHistory(config)
+    for version in range(1, 1300):
+        history.add(Snapshot(version, Layout(1, 1), {}))
+    assert len(history.weights) == 1200
+    assert history.newest == 1299

@@ -225,3 +225,16 @@ def test_the_divergence_to_the_target_is_that_of_the_mixture(make, play):
     # H[s] = H[s|z] + H[z] - H[z|s]
     entropy = metrics["entropy_s_given_z"] + math.log(3) - metrics["entropy_z_given_s"]
     torch.testing.assert_close(metrics["kl_to_target"], -entropy - metrics["reward_target"])
+
+
+@pytest.mark.parametrize(
+    "weights", [{"skill_entropy": 0.0}, {"target": 3.0, "state_entropy": 0.0}]
+)
+def test_what_is_measured_does_not_depend_on_what_is_paid(make, play, weights):
+    """An ablation of the reward is still measured by the same entropies and divergence."""
+    plain, weighted = make(SKILLED), make(SKILLED, reward=weights)
+    for learner in (plain, weighted):
+        play(learner, 4)
+    one, other = plain.update(), weighted.update()
+    for name in ("entropy_s_given_z", "entropy_z_given_s", "kl_to_target"):
+        assert torch.equal(one[name], other[name]), name

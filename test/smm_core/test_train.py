@@ -3,17 +3,21 @@
 import errno
 import json
 import math
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from smm_core import checkpoint
 from smm_core.config import ConfigError, from_mapping
 from smm_core.environments import make_env
-from smm_core.learner import LearnerConfig
-from smm_core.train import TrainConfig, Training, with_env_defaults
+from smm_core.generators import Generators
+from smm_core.learner import Learner, LearnerConfig
+from smm_core.run_folder import RunFolder
+from smm_core.train import DivergedError, TrainConfig, Training, with_env_defaults
 from smm_core.transitions import TransitionError
 
 
@@ -166,6 +170,115 @@ def test_a_resumed_run_goes_on_from_where_it_was(train, tmp_path):
     assert from_mapping(TrainConfig, second.folder.settings()).steps == 60
 
 
+def first_obs(training):
+    """Return what each run saw first of the newest steps since `training` was made."""
+    return training.rollout._obs.copy()
+
+
+def test_every_run_has_an_environment_seed_of_its_own(scattered, small_config, tmp_path):
+    def starts(seed, runs, name):
+        config = TrainConfig(env=scattered, seed=seed, runs=runs, learner=small_config())
+        return first_obs(Training(config, tmp_path / name))
+
+    together = starts(3, 2, "both")
+    assert not np.allclose(together[0], together[1])
+    np.testing.assert_array_equal(together[1], starts(4, 1, "one")[0])
+
+
+def test_a_resumed_run_begins_other_episodes(scattered, train, tmp_path):
+    train(env=scattered, steps=40, seed=3)
+    config = TrainConfig(env=scattered, seed=3, learner=Training.resumed(
+        tmp_path / "run", {"steps": 60}).config.learner)  # fmt: skip
+    fresh = first_obs(Training(config, tmp_path / "fresh"))
+    resumed = Training.resumed(tmp_path / "run", {"steps": 60})
+    assert not np.allclose(first_obs(resumed), fresh)
+
+
+def test_a_resumed_run_plays_what_it_has_learnt_from_its_first_step(train, tmp_path):
+    first, _, _ = train(steps=40)
+    resumed = Training.resumed(tmp_path / "run", {"steps": 60})
+    acting = resumed.rollout.acting
+    assert acting.version.tolist() == [first.learner.history.newest]
+    # The stream goes on behind what the first part has drawn, with one draw for the new episode.
+    stream = first.rollout.acting.generators.streams[0]
+    torch.rand(3, generator=stream)
+    assert torch.equal(stream.get_state(), acting.generators.streams[0].get_state())
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_it_acts_by_the_policy_it_learns(train, small_config, activation):
+    learner = small_config(sac={"hidden": [16], "policy_activation": activation})
+    training, _, _ = train(steps=30, learner=learner)
+    acting, obs = training.rollout.acting, np.array([[0.6, 0.8]], np.float32)
+    mean, log_std = training.learner.sac.actor(torch.from_numpy(obs).unsqueeze(0))
+    training.learner.history.weights.clear()
+    training.learner.history.snapshots.clear()
+    training.learner.snapshot()
+    acting.begin_episode()
+    noise = Generators([5]).normal(1, 1)
+    acting.generators = Generators([5])
+    expected = torch.tanh(mean + log_std.exp() * noise).detach().numpy()
+    np.testing.assert_allclose(acting.act(obs), expected[0], atol=1e-6)
+
+
+def test_curves_go_on_without_a_gap(train, tmp_path):
+    train(steps=40)
+    Training.resumed(tmp_path / "run", {"steps": 60}).run(lambda metrics: None)
+    curves = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    curves.Reload()
+    assert [event.step for event in curves.Scalars("updates")] == [20, 40, 60]
+
+
+def test_a_full_disk_takes_no_report_away(train, monkeypatch, tmp_path):
+    train(steps=40)
+    before = RunFolder(tmp_path / "run").metrics()
+    write_text = Path.write_text
+
+    def full(path, text):
+        if "metrics" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_text(path, text)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        Training.resumed(tmp_path / "run", {"steps": 60})
+    assert RunFolder(tmp_path / "run").metrics() == before
+
+
+def test_a_policy_that_is_not_finite_ends_the_run_and_is_not_saved(train, monkeypatch, tmp_path):
+    update = Learner.update
+
+    def diverge(self):
+        metrics = update(self)
+        if self.steps == 40:
+            self.sac.actor.net[0].weight.data.fill_(torch.nan)
+        return metrics
+
+    monkeypatch.setattr(Learner, "update", diverge)
+    with pytest.raises(DivergedError, match=r"step 4\d: .*net.0.weight.*checkpoint-000000025"):
+        train()
+    found = checkpoint.newest(tmp_path / "run" / "checkpoints")
+    learner = checkpoint.open_learner(found)
+    assert learner.steps == 25
+    assert all(p.isfinite().all() for p in learner.sac.parameters())
+
+
+def test_an_update_cut_in_two_is_not_saved(train, monkeypatch, tmp_path):
+    update = Learner.update
+
+    def cut(self):
+        if self.steps == 40:
+            self.sac.actor.net[0].weight.data.zero_()
+            raise KeyboardInterrupt
+        return update(self)
+
+    monkeypatch.setattr(Learner, "update", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    _, numbers = checkpoint.read(checkpoint.newest(tmp_path / "run" / "checkpoints"))
+    assert (numbers["steps"], numbers["updates"]) == (25, 21)
+
+
 def test_what_was_reported_after_the_checkpoint_is_taken_back(train, tmp_path):
     training, _, _ = train(steps=40)
     training.folder.report({"steps": 55})
@@ -212,9 +325,18 @@ def test_the_environment_names_the_matched_state_unless_the_settings_do(ring, sm
 
 
 def test_what_is_set_beside_a_suggested_target_stays(ring, small_config):
+    metadata = dict(make_env(ring).unwrapped.metadata)
+    metadata["target"] = {"name": "uniform_circle", "reward_weight": 2.0, "limits": {"penalty": 3}}
     own = small_config(target={"reward_weight": 0.5})
-    taken = with_env_defaults(own, make_env(ring).unwrapped.metadata).target
-    assert (taken.name, taken.reward_weight) == ("uniform_circle", 0.5)
+    taken = with_env_defaults(own, metadata).target
+    assert (taken.name, taken.reward_weight, taken.limits.penalty) == ("uniform_circle", 0.5, 3)
+    assert with_env_defaults(small_config(), metadata).target.reward_weight == 2.0
+
+
+def test_the_suggested_state_named_by_hand_has_the_suggested_target(ring, small_config):
+    metadata = make_env(ring).unwrapped.metadata
+    taken = with_env_defaults(small_config(state={"circular": [0, 1]}), metadata)
+    assert taken.target.name == "uniform_circle"
 
 
 def test_a_target_in_the_settings_goes_before_the_environments(ring, small_config):
