@@ -26,7 +26,11 @@ LONGEST_EPISODE = 100_000
 
 _NUMBERS = (int, float, np.number, np.bool_)
 _BEYOND_TRAINING = 2**32
-"""Added to every seed, so that no seed of a training is among them."""
+"""Added to the seeds of acting, so that no seed of a training is among them."""
+
+_ENV_STREAM = 1
+"""Spawn key of the environments' seeds, which stay below 2^32: numpy's older generators, and the
+environments that use them, take no larger ones."""
 
 
 class Recorder:
@@ -53,7 +57,7 @@ class Recorder:
         obs = self.envs.reset(runs, seeds)
         for row, run in enumerate(runs):
             self._obs[run], self._reward[run] = [obs[row]], []
-            self._info[run] = [self.infos[run]]
+            self._info[run] = [dict(self.infos[run])]
         return obs
 
     def step(self, action: Floats) -> tuple[Floats, Floats, NDArray[np.bool_], NDArray[np.bool_]]:
@@ -62,7 +66,8 @@ class Recorder:
         for run in range(len(self)):
             self._obs[run].append(obs[run].copy())
             self._reward[run].append(float(reward[run]))
-            self._info[run].append(self.infos[run])
+            # A copy: an environment may tell all its steps in one and the same dict.
+            self._info[run].append(dict(self.infos[run]))
             if terminated[run] or truncated[run]:
                 self.episodes[run].append(self._episode(run, bool(terminated[run])))
             elif len(self._reward[run]) >= LONGEST_EPISODE:
@@ -192,6 +197,6 @@ def spread(history: PolicyHistory, runs: Sequence[int]) -> PolicyHistory:
 
 def _seeds(seed: int, copy: int) -> tuple[int, int]:
     """Return the seeds of acting and environment for one copy of a run."""
-    words = np.random.SeedSequence((seed, copy)).generate_state(2)
-    acting, env = (int(word) + _BEYOND_TRAINING for word in words)
-    return acting, env
+    acting = np.random.SeedSequence((seed, copy))
+    env = np.random.SeedSequence((seed, copy), spawn_key=(_ENV_STREAM,))
+    return int(acting.generate_state(1)[0]) + _BEYOND_TRAINING, int(env.generate_state(1)[0])

@@ -40,6 +40,31 @@ class Counter(gymnasium.Env):
         return np.array([self.episode, self.steps], np.float32)
 
 
+class Reusing(Counter):
+    """Tells all its steps in one dict, as it may."""
+
+    told: dict[str, object] = {}
+
+    def reset(self, *, seed=None, options=None):
+        obs, info = super().reset(seed=seed)
+        self.told.clear()
+        self.told.update(info)
+        return obs, self.told
+
+    def step(self, action):
+        *rest, info = super().step(action)
+        self.told.update(info)
+        return *rest, self.told
+
+
+class OldRandom(Counter):
+    """Draws its noise from the generator that numpy had before, as many environments do."""
+
+    def reset(self, *, seed=None, options=None):
+        np.random.RandomState(seed)
+        return super().reset(seed=seed)
+
+
 class Endless(Counter):
     def step(self, action):
         obs, reward, _, _, info = super().step(action)
@@ -49,8 +74,9 @@ class Endless(Counter):
 @pytest.fixture
 def counter():
     """Register the counters; return a function that makes environments of one."""
-    names = {kind.__name__: f"smm_core_test/{kind.__name__}-v0" for kind in (Counter, Endless)}
-    for kind in (Counter, Endless):
+    kinds = (Counter, Reusing, OldRandom, Endless)
+    names = {kind.__name__: f"smm_core_test/{kind.__name__}-v0" for kind in kinds}
+    for kind in kinds:
         gymnasium.register(names[kind.__name__], entry_point=kind, disable_env_checker=True)
     yield lambda kind="Counter": lambda count: make_envs(names[kind], count)
     for name in names.values():
@@ -91,6 +117,12 @@ def test_episodes_are_whole_and_tell_what_the_environment_told(learner, counter)
         assert set(episode.info) == {"at", "action", "is"}
 
 
+def test_what_is_told_in_one_and_the_same_dict_is_told_of_each_step(learner, counter):
+    random = policy_of(learner, "random")
+    episodes = play(learner, random, counter("Reusing"), (5,), episodes=3, copies=1)[0]
+    assert [e.info["at"].tolist() for e in episodes] == [[0, 1], [0, 1, 2], [0, 1, 2, 3]]
+
+
 def test_every_skill_is_played_equally_often_with_its_own_policy(learner, counter, monkeypatch):
     seen = []
     act = player.ActingPolicy.act
@@ -122,14 +154,29 @@ def test_a_run_plays_the_same_episodes_beside_others_as_alone(learner, counter):
 
 
 def test_no_seed_of_a_training_is_played(learner, counter, monkeypatch):
-    seeds = []
+    env_seeds, acting_seeds = [], []
+
+    class Watched(player.SkillsInTurn):
+        def __init__(self, *arguments):
+            acting_seeds.extend(arguments[3])
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(player, "SkillsInTurn", Watched)
     monkeypatch.setattr(
-        player, "Rollout", lambda envs, acting, given: seeds.extend(given) or 1 / 0
+        player, "Rollout", lambda envs, acting, given: env_seeds.extend(given) or 1 / 0
     )
     with pytest.raises(ZeroDivisionError):
         play(learner, policy_of(learner, "random"), counter(), (0, 1), 8, 4)
-    assert len(set(seeds)) == 8
-    assert min(seeds) >= 2**32
+    assert len(set(acting_seeds)) == len(set(env_seeds)) == 8
+    assert min(acting_seeds) >= 2**32
+    # Those of a training are small; of these not even the acting's lower words are repeated.
+    assert min(env_seeds) > 1000
+    assert not {seed % 2**32 for seed in acting_seeds} & set(env_seeds)
+
+
+def test_environments_that_take_seeds_of_32_bits_only_are_played(learner, counter):
+    random = policy_of(learner, "random")
+    assert len(play(learner, random, counter("OldRandom"), (0,), 8, 4)[0]) == 8
 
 
 def test_the_average_is_drawn_from_what_is_kept_by_the_runs_rule(learner):
