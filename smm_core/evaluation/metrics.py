@@ -45,13 +45,15 @@ def coverage(learner: Learner, recent: int = 5000) -> dict[str, NDArray[np.float
 
     One figure for each angle of the matched state; none where it has no angles.
     """
+    if not learner.space.num_circular:
+        return {}
+    obs = learner.replay.newest(len(learner.replay)).next_obs
     entropies = {}
-    for name, count in (("replay", len(learner.replay)), ("recent", recent)):
-        state = learner.space.select(learner.replay.newest(count).next_obs)
-        angles = learner.space.split(state)[1].numpy()
-        for index in range(angles.shape[-1]):
+    for index, (cos, sin) in enumerate(zip(learner.space.cos, learner.space.sin, strict=True)):
+        angles = torch.atan2(obs[..., sin], obs[..., cos]).numpy()
+        for name, part in (("replay", angles), ("recent", angles[:, -recent:])):
             label = f"angle_entropy_{name}" + (f"_{index}" if index else "")
-            entropies[label] = np.array([angle_entropy(run) for run in angles[:, :, index]])
+            entropies[label] = np.array([angle_entropy(run) for run in part])
     return entropies
 
 

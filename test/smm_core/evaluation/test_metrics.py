@@ -17,6 +17,7 @@ from smm_core.evaluation.metrics import (
     valve_figures,
 )
 from smm_core.learner import Learner
+from smm_core.replay import ReplayBuffer
 from smm_core.transitions import Layout
 
 
@@ -66,6 +67,27 @@ def test_there_is_no_figure_without_an_angle(small_config, make_transition):
     learner = Learner(layout, small_config(), (0,))
     learner.observe(make_transition(layout))
     assert coverage(learner) == {}
+
+
+def test_the_replay_is_read_once_for_all_angles_and_not_at_all_for_none(
+    small_config, make_transition, monkeypatch
+):
+    layout, read = Layout(obs_size=4, action_size=1), []
+    newest = ReplayBuffer.newest
+
+    def watched(self, count):
+        read.append(count)
+        return newest(self, count)
+
+    for circular, expected in (((), []), ((0, 1, 2, 3), [5])):
+        learner = Learner(layout, small_config(state={"circular": circular, "linear": [0]}), (0,))
+        for seed in range(5):
+            learner.observe(make_transition(layout, seed=seed))
+        monkeypatch.setattr(ReplayBuffer, "newest", watched)
+        read.clear()
+        coverage(learner, recent=2)
+        assert read == expected
+        monkeypatch.undo()
 
 
 def told(**info):
