@@ -48,7 +48,7 @@ class GoalConfig(Config):
     epsilon: float = option(
         0.1,
         "a goal is reached within this distance, Euclidean over all coordinates of s, each in its"
-        " own unit",
+        " own unit; at least a cell of the grid, or 0 for p* like sqrt(p_g)",
         low=0.0,
     )
     cells: int = option(
@@ -73,6 +73,7 @@ class GoalTarget:
     ) -> None:
         self._skirt = Skirt(space, box)
         self.grid = space_grid(space, box, config.cells)
+        _check_resolved(self.grid, config.epsilon)
         self.goals = _goal_masses(self.grid, space, config, mixture)
         lemma = lemma_target(self.grid, self.goals, config.epsilon)
         log_density = _with_floor(self.grid, lemma, box)
@@ -196,6 +197,23 @@ def _draw(masses: Masses, size: int | tuple[int, ...], rng: np.random.Generator)
 
 def _normalised(masses: Masses) -> Masses:
     return masses / masses.sum()
+
+
+def _check_resolved(grid: Grid, epsilon: float) -> None:
+    """Raise ConfigError where a ball would be a single cell, wider than itself, along an axis.
+
+    A radius of 0 asks for just that: the Lemma's limit, the square root of p_g.
+    """
+    axis = int(grid.step.argmax())
+    cell = float(grid.step[axis])
+    if 0.0 < epsilon < cell - 1e-9:
+        needed = math.ceil(float(grid.extent[axis]) / epsilon - 1e-9)
+        raise ConfigError(
+            f"target.goal.epsilon is {epsilon:g}, but along coordinate {axis} of s the target is "
+            f"computed on cells of {cell:.3g} ({grid.shape[axis]} over {grid.extent[axis]:.5g}), "
+            f"expected cells no wider than epsilon: set target.goal.cells to {needed} or more, or "
+            "make target.box smaller or epsilon larger; epsilon 0 gives sqrt(p_g), unsmoothed"
+        )
 
 
 def _goal_masses(

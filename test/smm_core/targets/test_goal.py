@@ -182,6 +182,27 @@ def test_goals_from_a_file_are_those_of_the_density_they_were_drawn_from(tmp_pat
     assert difference.abs().mean() < 0.05
 
 
+def test_an_epsilon_that_the_grid_does_not_resolve_is_refused_not_widened():
+    wide, message = BoxConfig((-500.0,), (500.0,)), "epsilon is 0.1, but along coordinate 0 of s"
+    with pytest.raises(ConfigError, match=message + r".*cells of 10 .*cells to 10000 or more"):
+        target_of(GoalConfig(epsilon=0.1), wide)
+    turn = BoxConfig((0.0,), (0.1,))
+    with pytest.raises(ConfigError, match=r"coordinate 1 of s.*cells of 0.628 .*to 63 or more"):
+        target_of(GoalConfig(epsilon=0.1, cells=10), turn)
+    target_of(GoalConfig(epsilon=0.1, cells=63), turn)
+    line = StateSpace(StateConfig(linear=(0,)), obs_size=3)
+    GoalTarget(line, GoalConfig(epsilon=0.1, cells=10), BoxConfig((0.0,), (1.0,)), MIXTURE)
+
+
+def test_without_a_radius_the_target_is_the_root_of_the_goals_on_any_grid():
+    wide, mixture = BoxConfig((-500.0,), (500.0,)), MixtureConfig((0.0, 3.0), (100.0, 1.0))
+    target = target_of(GoalConfig("gaussian_mixture", epsilon=0.0, cells=40), wide, mixture)
+    goals = cell_masses(target.grid, MixtureTarget(SPACE, mixture))
+    is_high = goals > 1e-6 * goals.max()
+    found = cell_masses(target.grid, target)[is_high] / np.sqrt(goals[is_high])
+    np.testing.assert_allclose(found, found.mean(), rtol=1e-3)
+
+
 def test_settings_that_make_no_goals_are_named(tmp_path):
     np.save(tmp_path / "goals.npy", np.full((3, 2), 5.0))
     with pytest.raises(ConfigError, match=r"none of its 3 goals lies in target\.box"):
