@@ -90,12 +90,6 @@ class Halls:
         outwards = position[:, :1] * np.cos(turns) + position[:, 1:] * np.sin(turns)
         return in_hall.any(-1) | (outwards <= distance).all(-1)
 
-    def wall_distance(self, position: Array) -> Array:
-        """Return the distance (N,) m of points (N, 2) m to the nearest wall."""
-        along, _ = self._in_wall_frames(position)
-        nearest = np.clip(along, 0, self._length)[..., None] * self._tangent + self.outline
-        return np.sqrt(((position[:, None] - nearest) ** 2).sum(-1)).min(-1)
-
     def reached(self, position: Array) -> Indices:
         """Return the hall whose goal points (N, 2) m are in, (N,); -1 where in none."""
         apart = position[:, None] - self.goals
