@@ -73,7 +73,9 @@ OBS_NAMES = (*STATE_NAMES, *ACTION_NAMES, *REST_NAMES)
 
 GRIPPER, BLOCK, ACTION = slice(0, 3), slice(3, 6), slice(6, 10)
 
-BIN_WIDTH = 0.05  # m, table 3
+BIN_WIDTH, HALF_BIN_WIDTH = 0.05, 0.01  # m, table 3: for Manipulation-Uniform and -Half
+
+BLOCK_LOW, BLOCK_HIGH = [1.0, 0.33, 0.4], [1.6, 1.13, 1.35]  # m, as far as it can be carried
 
 METADATA: Info = {
     "render_modes": ["rgb_array"],
@@ -85,8 +87,8 @@ METADATA: Info = {
     "evaluation": {
         "names": list(STATE_NAMES),
         "entries": list(range(6)),
-        "low": [0.3, -0.17, 0.0, 1.0, 0.33, 0.4],
-        "high": [1.8, 1.58, 1.35, 1.6, 1.13, 1.35],
+        "low": [0.3, -0.17, 0.0, *BLOCK_LOW],
+        "high": [1.8, 1.58, 1.35, *BLOCK_HIGH],
         "bin_width": [BIN_WIDTH] * 6,
     },
     # Where a block may be wanted at test time: anywhere on the table but near its edges.
@@ -95,6 +97,20 @@ METADATA: Info = {
         "low": [*(TABLE_LOW + GOAL_MARGIN).tolist(), TABLE_TOP],
         "high": [*(TABLE_HIGH - GOAL_MARGIN).tolist(), TABLE_TOP],
         "radius": GOAL_RADIUS,
+    },
+}
+
+HALF_METADATA: Info = {
+    **METADATA,
+    # The block alone, which this target is about: with the gripper's place, 1.6e12 bins of this
+    # width would be too many to sum a divergence over. The edges of table and halves are edges
+    # of bins, so that p* is constant in each.
+    "evaluation": {
+        "names": list(STATE_NAMES[3:]),
+        "entries": [3, 4, 5],
+        "low": BLOCK_LOW,
+        "high": BLOCK_HIGH,
+        "bin_width": [HALF_BIN_WIDTH] * 3,
     },
 }
 
@@ -152,6 +168,7 @@ class ManipulationEnv(gymnasium.Env[Floats, Floats]):
                 raise ValueError(f"{name} is {value!r}, expected a finite number of at least 0")
         if render_mode not in (None, *METADATA["render_modes"]):
             raise ValueError(f"render_mode is {render_mode!r}, expected None or 'rgb_array'")
+        self.metadata = HALF_METADATA if left_bonus else METADATA
         self.left_bonus, self.goal_weight = left_bonus, goal_weight
         self.robot_weight, self.action_weight = robot_weight, action_weight
         self.near_distance, self.fall_height = near_distance, fall_height

@@ -19,6 +19,7 @@ from smm_core.envs.manipulation import (
     on_table,
 )
 from smm_core.evaluation.goals import GoalConfig, sample_goals
+from smm_core.evaluation.marginals import Bins, BinsConfig
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +186,23 @@ def test_the_target_is_the_reward_for_the_blocks_place(env, half):
     assert half.unwrapped.log_target(places).tolist() == [0, 2, -20, -20]
     places[:, [3, 5]] = np.nan
     assert half.unwrapped.log_target(places).tolist() == [0, 2, 0, 0]
+
+
+def test_half_is_measured_by_its_target_over_bins_of_a_centimetre(half):
+    bins = Bins(from_mapping(BinsConfig, half.unwrapped.metadata["evaluation"]), len(OBS_NAMES))
+    assert bins.names == ("block_x", "block_y", "block_z")
+    assert bins.shape == (60, 80, 95)
+    mass = np.exp(bins.log_target(half.unwrapped.log_target)).reshape(bins.shape)
+    assert mass[:, :40].sum() / mass.sum() == pytest.approx(1 / (1 + np.exp(2)), rel=0.03)
+    # Below the table's top there is nearly none, and above it every bin has that of its half.
+    assert mass[:, :, :2].sum() < 1e-8
+    np.testing.assert_allclose(mass[:, 1:40, 2:], mass[0, 1, 2], rtol=1e-5)
+    np.testing.assert_allclose(mass[:, 40:79, 2:], np.exp(2) * mass[0, 1, 2], rtol=1e-5)
+
+
+def test_uniform_is_measured_by_gripper_and_block(env):
+    assert env.unwrapped.metadata["evaluation"]["names"] == list(OBS_NAMES[:6])
+    assert env.unwrapped.metadata["evaluation"]["bin_width"] == [0.05] * 6
 
 
 def test_a_lower_fall_height_tells_a_pressed_block_from_a_fallen_one():
