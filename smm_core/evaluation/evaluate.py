@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from smm_core import checkpoint
 from smm_core.acting import ActingPolicy
-from smm_core.config import Config, ConfigError, from_mapping, option
+from smm_core.config import Config, ConfigError, option
 from smm_core.environments import Env, make_env, make_envs, read_env_options
 from smm_core.evaluation.episode import Episode, reached
 from smm_core.evaluation.goals import GoalConfig, Search, reached_goals, sample_goals, search
@@ -30,8 +29,6 @@ from smm_core.history import PolicyHistory
 from smm_core.learner import Learner
 from smm_core.rollout import Rollout
 from smm_core.run_folder import RunFolder
-
-C = TypeVar("C", bound=Config)
 
 MARGINAL, TARGET, NLL, GOALS, HALLS, VALVE = (
     "marginal",
@@ -258,8 +255,7 @@ class _Evaluator:
 
 def bins_of(env: Env, learner: Learner, config: EvaluateConfig) -> Bins | None:
     """Return the bins that options or the environment's metadata["evaluation"] name, or None."""
-    told = env.unwrapped.metadata.get("evaluation", {})
-    bins = _changed(BinsConfig, told, config.bins, "evaluation")
+    bins = config.bins.over(env.unwrapped.metadata.get("evaluation", {}), "evaluation")
     if config.coordinates:
         bins = bins.only(config.coordinates)
     return Bins(bins, learner.layout.obs_size) if bins.names else None
@@ -267,7 +263,7 @@ def bins_of(env: Env, learner: Learner, config: EvaluateConfig) -> Bins | None:
 
 def goals_of(env: Env, config: EvaluateConfig) -> GoalConfig:
     """Return where goals are by options or by the environment's metadata["goals"]."""
-    return _changed(GoalConfig, env.unwrapped.metadata.get("goals", {}), config.goal, "goals")
+    return config.goal.over(env.unwrapped.metadata.get("goals", {}), "goals")
 
 
 def log_density_of(learner: Learner, env: Env) -> tuple[LogDensity | None, str]:
@@ -310,17 +306,6 @@ def visit(
     rollout.close()
     states: NDArray[np.float32] = learner.space.select(torch.from_numpy(next_obs)).numpy()
     return states
-
-
-def _changed(kind: type[C], told: Mapping[str, Any], given: C, where: str) -> C:
-    """Return what the environment told, but for the settings given."""
-    default = kind()
-    fields = [f.name for f in dataclasses.fields(kind)]
-    values = {n: getattr(given, n) for n in fields if getattr(given, n) != getattr(default, n)}
-    try:
-        return from_mapping(kind, {**told, **values})
-    except ConfigError as error:
-        raise ConfigError(f"{error} (of the options and the environment's {where})") from error
 
 
 def _seed(seed: int, run: int) -> int:

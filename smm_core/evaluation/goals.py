@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from smm_core.config import Config, ConfigError, option
+from smm_core.config import ConfigError, option
 from smm_core.evaluation.episode import Episode
+from smm_core.evaluation.marginals import Overrides
 from smm_core.skill_prior import SkillPrior
 
 Array = NDArray[np.float64]
@@ -17,7 +18,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class GoalConfig(Config):
+class GoalConfig(Overrides):
     """Where goals are and when one is reached; what is not named the environment says."""
 
     entries: tuple[int, ...] = option((), "observation entries that a goal is about", low=0)

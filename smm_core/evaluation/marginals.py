@@ -8,13 +8,16 @@ its divergences are too high for the same reason. Compare figures of equal N and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smm_core.config import Config, ConfigError, option
+from smm_core.config import Config, ConfigError, from_mapping, option
+
+C = TypeVar("C", bound="Overrides")
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.integer]
@@ -31,7 +34,30 @@ _CHUNK, _MOST_POINTS = 100_000, 2_000_000
 
 
 @dataclass(frozen=True)
-class BinsConfig(Config):
+class Overrides(Config):
+    """Settings that an environment may tell too; they remember which of them were given."""
+
+    def __new__(cls: type[C], *values: Any, **named: Any) -> C:
+        """Note the names given: a value equal to the default may have been given or not."""
+        made = object.__new__(cls)
+        in_order = [field.name for field in fields(cls)][: len(values)]
+        object.__setattr__(made, "_given", (*in_order, *named))
+        return made
+
+    def over(self: C, told: Mapping[str, Any], where: str) -> C:
+        """Return what the environment told in its `where`, but for the settings given here.
+
+        Raises ConfigError where both together do not fit.
+        """
+        given: tuple[str, ...] = getattr(self, "_given", ())
+        try:
+            return from_mapping(type(self), {**told, **{n: getattr(self, n) for n in given}})
+        except ConfigError as error:
+            raise ConfigError(f"{error} (of the options and the environment's {where})") from error
+
+
+@dataclass(frozen=True)
+class BinsConfig(Overrides):
     """The coordinates that are counted in bins; what is not named the environment says.
 
     Coordinates are the linear entries first, then the angles, as in the matched state.

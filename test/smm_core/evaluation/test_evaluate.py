@@ -1,6 +1,7 @@
 """What runs have learnt, played and measured; from a run folder to its figures."""
 
 import math
+import pickle
 from types import SimpleNamespace
 
 import gymnasium
@@ -13,12 +14,15 @@ from smm_core.config import ConfigError, from_mapping
 from smm_core.environments import make_env
 from smm_core.evaluation.evaluate import (
     EvaluateConfig,
+    bins_of,
     env_of,
     evaluate,
+    goals_of,
     log_density_of,
     open_runs,
     visit,
 )
+from smm_core.evaluation.goals import GoalConfig
 from smm_core.history import PolicyHistory
 from smm_core.learner import Learner, LearnerConfig
 from smm_core.sac import SACConfig
@@ -173,6 +177,22 @@ def test_options_take_precedence_over_what_the_environment_names(trained, square
     assert found.marginal.bins.shape == (20,)
     wide = evaluate(runs, "random", settings(goal={"radius": 5.0}))[0]
     assert wide.figures["goals_found"] == wide.figures["episodes_needed"] == 1.0
+
+
+def test_an_option_equal_to_its_default_takes_precedence_too(trained, square, monkeypatch):
+    runs = open_runs(trained(env=square))
+    monkeypatch.setitem(Square.metadata, "goals", {**Square.metadata["goals"], "radius": 0.5})
+    env = make_env(square)
+    assert goals_of(env, settings()).radius == 0.5
+    assert goals_of(env, settings(goal={"low": [0.0]})).radius == 0.5
+    assert goals_of(env, settings(goal={"radius": 0.1})).radius == GoalConfig().radius == 0.1
+    elsewhere = pickle.loads(pickle.dumps(EvaluateConfig(goal=GoalConfig(radius=0.1))))
+    assert goals_of(env, elsewhere).radius == 0.1
+    monkeypatch.setitem(Square.metadata["evaluation"], "circular", [0, 1])
+    monkeypatch.setitem(Square.metadata["evaluation"], "names", ["x", "y", "angle"])
+    bins = {"names": ["x", "y"], "circular": []}
+    assert bins_of(env, runs.learner, settings()).shape == (4, 4, 13)
+    assert bins_of(env, runs.learner, settings(bins=bins)).shape == (4, 4)
 
 
 def test_bins_given_as_options_do_without_the_environments(trained):

@@ -1,6 +1,7 @@
 """Looking for unknown goals: against chances that are known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,4 +100,4 @@ def test_too_few_episodes_are_refused_with_how_many_it_takes():
 )
 def test_goals_that_do_not_fit_together_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
-        GoalConfig(**{**vars(CONFIG), **changes})
+        replace(CONFIG, **changes)
