@@ -136,3 +136,17 @@ def trained(ring, tmp_path, small_config) -> Callable[..., Path]:
         return tmp_path / name
 
     return run
+
+
+@pytest.fixture
+def train(ring, tmp_path, small_config):
+    """Return a function that trains on the ring in a folder; it returns what came out."""
+
+    def run(folder="run", env=None, learner=None, **settings):
+        values = {"steps": 60, "report_period": 20, "checkpoint_period": 25} | settings
+        config = TrainConfig(env=env or ring, **values, learner=learner or small_config())
+        training, reports = Training(config, tmp_path / folder), []
+        metrics = training.run(reports.append)
+        return training, metrics, reports
+
+    return run
