@@ -16,8 +16,8 @@ from rich.table import Table
 from smm_core.checkpoint import CheckpointError
 from smm_core.config import ConfigError
 from smm_core.evaluation.comparison import MEANINGS, CompareConfig, Comparison, Summary, compare
-from smm_core.evaluation.evaluate import EvaluateConfig, TrainedRuns, open_runs
-from smm_core.evaluation.plots import draw
+from smm_core.evaluation.evaluate import EvaluateConfig, TrainedRuns, open_runs, opened
+from smm_core.evaluation.plots import check_plane, draw
 from smm_core.options import add_options, read_options
 from smm_core.transitions import TransitionError
 
@@ -28,25 +28,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(stderr=True)
     torch.set_num_threads(1)
     try:
-        evaluation = read_options(EvaluateConfig, arguments.config, vars(arguments))
-        comparing = read_options(CompareConfig, None, vars(arguments))
-        runs = [_open(word) for word in arguments.runs]
-        comparison = compare(
-            runs, evaluation, comparing, lambda text: console.print(text, markup=False)
-        )
-        if arguments.csv:
-            comparison.write_csv(arguments.csv)
-        if arguments.plots:
-            for path in draw(comparison, arguments.plots, arguments.plane):
-                console.print(f"wrote {path}", markup=False, highlight=False)
+        comparison = _compare(arguments, console)
+        # First of all what was measured: files may be refused, hours of playing not be repeated.
+        _print(comparison, arguments.json)
+        _write(comparison, arguments, console)
     except (ConfigError, CheckpointError, TransitionError, OSError) as error:
         console.print(f"error: {error}", markup=False, highlight=False)
         return 1
     except KeyboardInterrupt:
-        console.print("interrupted; nothing is printed")
+        console.print("interrupted")
         return 130
-    _print(comparison, arguments.json)
     return 0
+
+
+def _compare(arguments: argparse.Namespace, console: Console) -> Comparison:
+    """Play and measure all runs; raises ConfigError for most mistakes before it plays."""
+    evaluation = read_options(EvaluateConfig, arguments.config, vars(arguments))
+    comparing = read_options(CompareConfig, None, vars(arguments))
+    runs = [_open(word) for word in arguments.runs]
+    if arguments.plane:
+        with opened(runs[0], evaluation) as first:
+            check_plane(first.bins, arguments.plane)
+    return compare(runs, evaluation, comparing, lambda text: console.print(text, markup=False))
+
+
+def _write(comparison: Comparison, arguments: argparse.Namespace, console: Console) -> None:
+    if arguments.csv:
+        comparison.write_csv(arguments.csv)
+    if arguments.plots:
+        for path in draw(comparison, arguments.plots, arguments.plane):
+            console.print(f"wrote {path}", markup=False, highlight=False)
 
 
 def _parser() -> argparse.ArgumentParser:

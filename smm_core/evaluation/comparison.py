@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smm_core.config import Config, ConfigError, option
-from smm_core.evaluation.evaluate import EvaluateConfig, RunResult, TrainedRuns, evaluate
+from smm_core.evaluation.evaluate import EvaluateConfig, RunResult, TrainedRuns, opened
 from smm_core.evaluation.intervals import STUDENT, TESTS, bootstrap_interval, one_sided_p
 from smm_core.evaluation.player import RANDOM
 
@@ -84,10 +85,7 @@ class Comparison:
     def __init__(
         self, groups: dict[str, list[RunResult]], config: CompareConfig, notes: Sequence[str] = ()
     ) -> None:
-        if config.baseline and config.baseline not in groups:
-            raise ConfigError(
-                f"baseline is {config.baseline!r}, expected one of: {', '.join(groups)}"
-            )
+        _check_baseline(config, groups)
         self.groups, self.config, self.notes = groups, config, list(notes)
         self.summaries = {
             label: {name: self._summary(label, name) for name in self._names(label)}
@@ -166,26 +164,55 @@ def compare(
 ) -> Comparison:
     """Evaluate all runs and put those with the same label together; tell `report` what is played.
 
-    Raises ConfigError where the runs are of different environments.
+    Raises ConfigError, before anything is played, where the runs are of different environments
+    or twice of one folder, and where there is no group to be the baseline.
     """
-    first = runs[0]
+    _check_runs(runs)
+    plan = _plan(runs, evaluation)
+    _check_baseline(config, [label for label, _, _ in plan])
+    groups: dict[str, list[RunResult]] = {}
+    with ExitStack() as stack:
+        # All are opened first: what can not be measured should not be known only after hours.
+        evaluations = [stack.enter_context(opened(trained, evaluation)) for trained in runs]
+        for label, policy, index in plan:
+            folder = runs[index].folder
+            report(f"playing {folder}: {evaluation.episodes} episodes of {label}")
+            groups.setdefault(label, []).extend(evaluations[index].results(policy))
+    notes = dict.fromkeys(note for trained in runs for note in trained.notes)
+    return Comparison(groups, config, [*notes, *_bias(groups)])
+
+
+def _plan(runs: Sequence[TrainedRuns], evaluation: EvaluateConfig) -> list[tuple[str, str, int]]:
+    """Return what is played: the group's label, the policy and the folder's number."""
+    several = len(set(evaluation.policies) - {RANDOM}) > 1
+    plan = []
+    for policy in dict.fromkeys(evaluation.policies):
+        # Random actions are the same whatever was learnt, and played of one folder's seeds only.
+        for index, trained in enumerate(runs[:1] if policy == RANDOM else runs):
+            label = RANDOM if policy == RANDOM else trained.label + f" {policy}" * several
+            plan.append((label, policy, index))
+    return plan
+
+
+def _check_baseline(config: CompareConfig, labels: Iterable[str]) -> None:
+    if config.baseline and config.baseline not in labels:
+        known = ", ".join(dict.fromkeys(labels))
+        raise ConfigError(f"baseline is {config.baseline!r}, expected one of: {known}")
+
+
+def _check_runs(runs: Sequence[TrainedRuns]) -> None:
+    first, folders = runs[0], set()
     for other in runs:
+        folder = other.folder.resolve()
+        if folder in folders:
+            raise ConfigError(f"{other.folder} is given twice; name each run folder once")
+        folders.add(folder)
         if (other.env_id, other.env_options) != (first.env_id, first.env_options):
             raise ConfigError(
                 f"{other.folder} was trained in {other.env_id} {other.env_options}, but "
                 f"{first.folder} in {first.env_id} {first.env_options}; compare runs of one "
                 "environment"
             )
-    groups: dict[str, list[RunResult]] = {}
-    several = len(set(evaluation.policies) - {RANDOM}) > 1
-    for policy in dict.fromkeys(evaluation.policies):
-        # Random actions are the same whatever was learnt, and played of one folder's seeds only.
-        for trained in runs[:1] if policy == RANDOM else runs:
-            label = RANDOM if policy == RANDOM else trained.label + f" {policy}" * several
-            report(f"playing {trained.folder}: {evaluation.episodes} episodes of {label}")
-            groups.setdefault(label, []).extend(evaluate(trained, policy, evaluation))
-    notes = dict.fromkeys(note for trained in runs for note in trained.notes)
-    return Comparison(groups, config, [*notes, *_bias(groups)])
 
 
 def _bias(groups: dict[str, list[RunResult]]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from smm_core.config import Config, ConfigError, option
 from smm_core.environments import Env, make_env, make_envs, read_env_options
 from smm_core.evaluation.episode import Episode, reached
 from smm_core.evaluation.goals import GoalConfig, Search, reached_goals, sample_goals, search
-from smm_core.evaluation.marginals import MOST_BINS, Bins, BinsConfig, LogDensity, Marginal
+from smm_core.evaluation.marginals import MOST_BINS, Bins, BinsConfig, Marginal
 from smm_core.evaluation.metrics import (
     halls_reached,
     halls_reached_in_training,
     held_out_nll,
+    log_density_of,
     valve_figures,
 )
 from smm_core.evaluation.player import AVERAGE, POLICIES, RANDOM, play, policy_of, spread
@@ -29,16 +31,12 @@ from smm_core.history import PolicyHistory
 from smm_core.learner import Learner
 from smm_core.rollout import Rollout
 from smm_core.run_folder import RunFolder
+from smm_core.targets.demonstrations import DemonstrationTarget
 
-MARGINAL, TARGET, NLL, GOALS, HALLS, VALVE = (
-    "marginal",
-    "target",
-    "nll",
-    "goals",
-    "halls",
-    "valve",
-)
-FIGURES = (MARGINAL, TARGET, NLL, GOALS, HALLS, VALVE)
+FIGURES = ("marginal", "target", "nll", "goals", "halls", "valve")
+MARGINAL, TARGET, NLL, GOALS, HALLS, VALVE = FIGURES
+TOLD = {HALLS: "hall_reached", VALVE: "valve_angle"}
+"""Figures of what the environment tells under a name."""
 
 
 @dataclass(frozen=True)
@@ -128,22 +126,43 @@ def evaluate(runs: TrainedRuns, policy: str, config: EvaluateConfig) -> list[Run
 
     Raises ConfigError where a figure that was asked for by name can not be had.
     """
+    with opened(runs, config) as evaluation:
+        return evaluation.results(policy)
+
+
+@contextmanager
+def opened(runs: TrainedRuns, config: EvaluateConfig) -> Iterator[Evaluation]:
+    """Open the evaluation of a folder's runs, for any of their policies; nothing is played yet.
+
+    Raises ConfigError where a figure that was asked for by name is known not to be had.
+    """
     env = make_env(runs.env_id, runs.env_options)
     try:
-        return _Evaluator(runs, env, config).results(policy)
+        yield Evaluation(runs, env, config)
     finally:
         env.close()
 
 
-class _Evaluator:
+class Evaluation:
     """Measures one folder's runs; the environment is asked, not played in."""
 
     def __init__(self, runs: TrainedRuns, env: Env, config: EvaluateConfig) -> None:
         self.runs, self.env, self.config = runs, env, config
         self.bins, self.goal = bins_of(env, runs.learner, config), goals_of(env, config)
         self.log_target: NDArray[np.float64] | None = None
-        if self.bins is not None and self._wants(TARGET):
+        has_bins = [
+            self._offers(figure, self.bins is not None, "the environment names no bins")
+            for figure in (MARGINAL, TARGET)
+        ]
+        if self.bins is not None and has_bins[1]:
             self.log_target = self._target(self.bins)
+        if self._wants(TARGET):
+            self._describe_target()
+        self._seeks_goals = self._has_goals()
+        density = getattr(runs.learner.objective, "density", None)
+        self._offers(NLL, density is not None, f"{runs.label} learns no density")
+        if config.figures and any(map(self._wants, TOLD)):
+            self._check_told()
 
     def results(self, policy: str) -> list[RunResult]:
         """Play and measure every run."""
@@ -169,24 +188,22 @@ class _Evaluator:
         """Measure what can be measured of each run alone."""
         figures: dict[str, float] = {}
         marginal, found = None, None
-        if self._offers(MARGINAL, self.bins is not None, "the environment names no bins"):
-            assert self.bins is not None
+        if self.bins is not None and (self._wants(MARGINAL) or self.log_target is not None):
             marginal = Marginal.of(self.bins, reached(episodes))
-            figures |= {
-                "state_entropy": marginal.entropy,
-                "outside_share": marginal.outside_share,
-            }
+            if self._wants(MARGINAL):
+                figures["state_entropy"] = marginal.entropy
+            figures["outside_share"] = marginal.outside_share
             if self.log_target is not None:
                 figures |= marginal.divergences(self.log_target)
-        if self._offers(GOALS, bool(self.goal.entries), "the environment names no goals"):
+        if self._seeks_goals:
             found = self._search(episodes, seed)
             figures["goals_found"] = float(found.found_within[-1])
             figures["episodes_needed"] = found.episodes_needed
-        info = episodes[0].info
-        if self._offers(HALLS, "hall_reached" in info, "the environment tells no 'hall_reached'"):
+        told = self._told_in(episodes[0].info)
+        if HALLS in told:
             halls = self.env.get_wrapper_attr("halls")
             figures["halls_reached"] = halls_reached(episodes, halls.num_halls)
-        if self._offers(VALVE, "valve_angle" in info, "the environment tells no 'valve_angle'"):
+        if VALVE in told:
             figures |= valve_figures(episodes)
         walls = getattr(getattr(self.env.unwrapped, "halls", None), "outline", None)
         folder = self.runs.folder
@@ -203,12 +220,28 @@ class _Evaluator:
             figures["halls_reached_in_training"] = halls_reached_in_training(
                 learner, halls.reached, halls.num_halls
             )
-        if policy == AVERAGE and self._wants(NLL):
-            nll = held_out_nll(learner, episodes)
-            if self._offers(NLL, nll is not None, f"{self.runs.label} learns no density"):
-                assert nll is not None
-                figures["nll"] = nll
-        return figures
+            kept, all_steps = learner.replay.capacity, learner.replay.added
+            if all_steps > kept:
+                self._note(
+                    f"halls reached in training are those of the newest {kept} of {all_steps} "
+                    f"steps of {self.runs.folder}: its replay keeps no more (replay_capacity)"
+                )
+        nll = held_out_nll(learner, episodes) if policy == AVERAGE and self._wants(NLL) else None
+        return figures if nll is None else figures | {"nll": nll}
+
+    def _has_goals(self) -> bool:
+        """Return whether goals are looked for, in as many episodes of each skill as it takes."""
+        config, skills = self.config, self.runs.learner.layout.num_skills
+        if not self._offers(GOALS, bool(self.goal.entries), "the environment names no goals"):
+            return False
+        needed = config.goal_episodes * skills
+        return self._offers(
+            GOALS,
+            config.episodes >= needed,
+            f"goal_episodes is {config.goal_episodes}, but each of the {skills} skills of "
+            f"{self.runs.label} plays {config.episodes // skills}; play {needed} episodes or more,"
+            " or look for goals in fewer",
+        )
 
     def _search(self, episodes: list[Episode], seed: int) -> Search:
         config = self.config
@@ -223,7 +256,8 @@ class _Evaluator:
         return Search(goals, self.goal.entries, success)
 
     def _target(self, bins: Bins) -> NDArray[np.float64] | None:
-        density, what = log_density_of(self.runs.learner, self.env)
+        told = getattr(self.env.unwrapped, "log_target", None)
+        density, what = log_density_of(self.runs.learner, told)
         if what:
             self._note(what)
         found = None if density is None else bins.log_target(density)
@@ -236,6 +270,31 @@ class _Evaluator:
             ) + "; name some of the coordinates"
         self._offers(TARGET, found is not None, reason)
         return found
+
+    def _describe_target(self) -> None:
+        """Say how good a fitted target is, and where log p* is known up to a constant only."""
+        target, demonstrations = self.runs.learner.target, self.runs.learner.config.target
+        if isinstance(target.reference, DemonstrationTarget):
+            self._note(
+                f"target fitted to {demonstrations.demonstrations.file}, held-out NLL "
+                f"{target.reference.held_out_nll:.3f} nats"
+                + ("" if target.is_normalised else " at most")
+            )
+        if not target.is_normalised:
+            self._note(
+                "target not normalised: log p* is known up to a constant, and so is training's "
+                "kl_to_target; divergences here are to p* normalised over the bins"
+            )
+
+    def _check_told(self) -> None:
+        """Raise ConfigError where the environment does not tell, by one step, what was named."""
+        self.env.reset(seed=0)
+        self._told_in(self.env.step(np.zeros(self.env.action_space.shape or (), np.float32))[-1])
+
+    def _told_in(self, info: Mapping[str, Any]) -> list[str]:
+        """Return the figures of TOLD that are wanted and told."""
+        reason = "the environment tells no {!r}".format
+        return [f for f, name in TOLD.items() if self._offers(f, name in info, reason(name))]
 
     def _wants(self, figure: str) -> bool:
         return not self.config.figures or figure in self.config.figures
@@ -264,31 +323,6 @@ def bins_of(env: Env, learner: Learner, config: EvaluateConfig) -> Bins | None:
 def goals_of(env: Env, config: EvaluateConfig) -> GoalConfig:
     """Return where goals are by options or by the environment's metadata["goals"]."""
     return config.goal.over(env.unwrapped.metadata.get("goals", {}), "goals")
-
-
-def log_density_of(learner: Learner, env: Env) -> tuple[LogDensity | None, str]:
-    """Return log p*(s) as a function of observations, and what is to be known about it.
-
-    The environment tells its reward as a function of observations by `log_target(obs)`, (N,)
-    in nats, -inf where no state can be. Observations are NaN in entries that are not known; a
-    density that needs them returns NaN.
-    """
-    target = learner.config.target
-    told = getattr(env.unwrapped, "log_target", None)
-    if told is None and target.name in ("suggested", "reward"):
-        return None, "p* is the environment's reward, of which it tells no log_target(obs)"
-
-    def log_density(obs: NDArray[np.float32]) -> NDArray[np.float64]:
-        reward = np.zeros(len(obs)) if told is None else np.asarray(told(obs), np.float64)
-        impossible = np.isneginf(reward)
-        finite = torch.from_numpy(np.where(impossible, 0.0, reward))
-        state = learner.space.select(torch.from_numpy(obs))
-        logs = learner.target.log_prob(state, finite).double().numpy()
-        return np.where(impossible, -np.inf, logs)
-
-    is_whole = told is not None or not target.reward_weight
-    note = "the target is its reference density, without what the reward adds to log p*"
-    return log_density, "" if is_whole else note
 
 
 def visit(

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from smm_core.evaluation.episode import Episode, reached, skills
-from smm_core.evaluation.marginals import entropy
+from smm_core.evaluation.marginals import LogDensity, entropy
 from smm_core.generators import Generators
 from smm_core.learner import Learner
 from smm_core.networks import skill_onehot
@@ -122,3 +122,27 @@ def held_out_nll(learner: Learner, episodes: Sequence[Sequence[Episode]]) -> Fig
         logs = density.log_prob(state[:, part], onehot[:, part], generators)
         total += logs.double().sum(1).numpy()
     return -total / count
+
+
+def log_density_of(learner: Learner, told: LogDensity | None) -> tuple[LogDensity | None, str]:
+    """Return log p*(s) as a function of observations, and what is to be known about it.
+
+    `told` is the environment's own `log_target(obs)`, its reward as a function of observations,
+    (N,) in nats, -inf where no state can be; None where it has none. Observations are NaN in
+    entries that are not known; a density that needs them returns NaN.
+    """
+    target = learner.config.target
+    if told is None and target.name in ("suggested", "reward"):
+        return None, "p* is the environment's reward, of which it tells no log_target(obs)"
+
+    def log_density(obs: NDArray[np.float32]) -> NDArray[np.float64]:
+        reward = np.zeros(len(obs)) if told is None else np.asarray(told(obs), np.float64)
+        impossible = np.isneginf(reward)
+        finite = torch.from_numpy(np.where(impossible, 0.0, reward))
+        state = learner.space.select(torch.from_numpy(obs))
+        logs = learner.target.log_prob(state, finite).double().numpy()
+        return np.where(impossible, -np.inf, logs)
+
+    is_whole = told is not None or not target.reward_weight
+    note = "the target is its reference density, without what the reward adds to log p*"
+    return log_density, "" if is_whole else note

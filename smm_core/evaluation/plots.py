@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from smm_core.config import ConfigError
 from smm_core.evaluation.comparison import MEANINGS, Comparison
 from smm_core.evaluation.episode import Episode, reached
-from smm_core.evaluation.evaluate import RunResult
+from smm_core.evaluation.goals import Search
 from smm_core.evaluation.marginals import Bins
 from smm_core.evaluation.player import RANDOM
 
@@ -35,19 +35,22 @@ def draw(comparison: Comparison, folder: Path, plane: Sequence[str] = ()) -> lis
 
     `plane` names the two coordinates of the heat maps; by default those of goals, or the first.
     """
-    figures = {"figures": _bars(comparison)}
+    figures = {"figures": _bars(comparison)} if comparison.figures else {}
     first = next(iter(comparison.groups.values()))[0]
+    # Not every group looks for goals: a mixture takes more episodes.
+    searches = {n: r[0].search for n, r in comparison.groups.items() if r[0].search is not None}
+    search = next(iter(searches.values()), None)
     if first.marginal is not None:
         bins = first.marginal.bins
-        axes = _plane(bins, first, plane)
+        axes = _plane(bins, search, plane)
         if axes is not None:
             figures["marginals"] = _heat_maps(comparison, bins, axes)
             figures |= _skill_maps(comparison, bins, axes)
-            if first.search and {bins.entries[i] for i in axes} <= {*first.search.entries}:
-                figures["goals"] = _goals(comparison, bins, axes)
+            if search and {bins.entries[i] for i in axes} <= {*search.entries}:
+                figures["goals"] = _goals(searches, bins, axes)
         if bins.cos:
             figures["angles"] = _angles(comparison, bins)
-    if first.search is not None:
+    if search is not None:
         figures["goals-found"] = _goals_found(comparison)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -67,15 +70,25 @@ def _color(comparison: Comparison, label: str) -> str:
     return COLORS[list(comparison.groups).index(label) % len(COLORS)]
 
 
-def _plane(bins: Bins, result: RunResult, names: Sequence[str]) -> tuple[int, int] | None:
-    """Return which two coordinates are drawn; None where there are not two linear ones."""
-    unknown = [name for name in names if name not in bins.names[: len(bins.entries)]]
+def check_plane(bins: Bins | None, names: Sequence[str]) -> None:
+    """Raise ConfigError unless the names are of two linear coordinates of the bins, or none."""
+    known = bins.names[: len(bins.entries)] if bins else ()
+    unknown = [name for name in names if name not in known]
     if unknown:
-        known = ", ".join(bins.names[: len(bins.entries)]) or "none"
-        raise ConfigError(f"no coordinate {unknown[0]!r} to draw; linear ones counted: {known}")
+        raise ConfigError(
+            f"no coordinate {unknown[0]!r} to draw; linear ones counted: "
+            + (", ".join(known) or "none")
+        )
+    if names and len(set(names)) != 2:
+        raise ConfigError(f"the plane to draw is {', '.join(names)}, expected two coordinates")
+
+
+def _plane(bins: Bins, search: Search | None, names: Sequence[str]) -> tuple[int, int] | None:
+    """Return which two coordinates are drawn; None where there are not two linear ones."""
+    check_plane(bins, names)
     if names:
         return bins.names.index(names[0]), bins.names.index(names[1])
-    entries = result.search.entries if result.search else ()
+    entries = search.entries if search else ()
     of_goals = [bins.entries.index(e) for e in entries if e in bins.entries]
     chosen = of_goals if len(of_goals) > 1 else list(range(len(bins.entries)))
     return (chosen[0], chosen[1]) if len(chosen) > 1 else None
@@ -192,12 +205,10 @@ def _share(bins: Bins, plane: tuple[int, int], episodes: Sequence[Episode]) -> A
     return share
 
 
-def _goals(comparison: Comparison, bins: Bins, plane: tuple[int, int]) -> Figure:
+def _goals(searches: dict[str, Search], bins: Bins, plane: tuple[int, int]) -> Figure:
     """Draw goals coloured by the episode in which the first run found them (figure 8)."""
-    searches = {name: results[0].search for name, results in comparison.groups.items()}
     figure, panels = _panels(len(searches), 1.0)
     for axes, (label, search) in zip(panels, searches.items(), strict=True):
-        assert search is not None
         horizon = search.success.shape[1]
         x, y = search.goals[:, [search.entries.index(bins.entries[i]) for i in plane]].T
         found = search.found_in <= horizon
@@ -224,6 +235,8 @@ def _goals_found(comparison: Comparison) -> Figure:
     axes = figure.subplots()
     for label, results in comparison.groups.items():
         curves = np.array([r.search.found_within for r in results if r.search is not None])
+        if not len(curves):
+            continue
         episodes = np.arange(1, curves.shape[1] + 1)
         color = _color(comparison, label)
         axes.plot(episodes, curves.mean(0), color=color, linewidth=2, label=label)

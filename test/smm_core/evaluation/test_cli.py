@@ -58,13 +58,45 @@ def test_settings_can_come_from_a_file(trained, capsys, tmp_path):
         (["--figures", "goals"], "no figure 'goals': the environment names no goals"),
         (["--baseline", "icm"], "baseline is 'icm', expected one of: smm"),
         (["--coordinates", "x"], "no coordinate 'x' to count in bins; known: none"),
+        (["--plane", "x", "y"], "no coordinate 'x' to draw; linear ones counted: none"),
     ],
 )
-def test_a_mistake_is_one_clear_line(trained, capsys, arguments, message):
+def test_a_mistake_is_one_clear_line_before_anything_is_played(
+    trained, capsys, arguments, message
+):
     assert evaluate_cli.main([str(trained()), "--episodes", "2", *arguments]) == 1
     error = " ".join(capsys.readouterr().err.split())
     assert "error: " in error
     assert message in error
+    assert "playing" not in error
+
+
+def test_the_plane_is_of_two_coordinates_that_are_counted(trained, square, capsys):
+    folder = str(trained(env=square))
+    for plane, message in (("y z", "no coordinate 'z'"), ("x x", "x, x, expected two")):
+        assert evaluate_cli.main([folder, "--plane", *plane.split()]) == 1
+        error = " ".join(capsys.readouterr().err.split())
+        assert message in error
+        assert "playing" not in error
+
+
+@pytest.mark.parametrize("option", ["--csv", "--plots"])
+def test_what_was_measured_is_printed_where_a_file_can_not_be_written(
+    trained, capsys, tmp_path, option
+):
+    (tmp_path / "file").touch()
+    refused = str(tmp_path / "file" / "new")
+    assert evaluate_cli.main([str(trained()), option, refused, *SMALL]) == 1
+    shown = capsys.readouterr()
+    assert "entropy of the state marginal" in shown.out
+    assert "error: " in shown.err
+
+
+def test_a_folder_given_twice_is_refused(trained, capsys):
+    folder = trained()
+    again = f"again={folder.parent / '.' / folder.name}"
+    assert evaluate_cli.main([str(folder), again, "--episodes", "2"]) == 1
+    assert "given twice" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_folder_without_a_run_is_named(tmp_path, capsys):

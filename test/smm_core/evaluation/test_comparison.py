@@ -3,7 +3,9 @@
 import csv
 import json
 import math
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -79,12 +81,16 @@ def played(monkeypatch):
     """Replace the playing; return a function that makes folders, and a list of what is played."""
     calls = []
 
-    def evaluate(runs, policy, config):
-        calls.append((runs.folder.name, policy))
-        runs.notes.append("the same note")
-        return group([1.0, 2.0])
+    @contextmanager
+    def opened(runs, config):
+        def results(policy):
+            calls.append((runs.folder.name, policy))
+            runs.notes.append("the same note")
+            return group([1.0, 2.0])
 
-    monkeypatch.setattr(comparison, "evaluate", evaluate)
+        yield SimpleNamespace(results=results)
+
+    monkeypatch.setattr(comparison, "opened", opened)
 
     def runs(name, label, env="Env-v0"):
         return TrainedRuns(Path(name), env, {}, [0, 1], None, label)
@@ -116,3 +122,26 @@ def test_runs_of_two_environments_are_not_compared(played):
             [make("a", "smm"), make("b", "sac", "Other-v0")], EvaluateConfig(), CompareConfig()
         )
     assert not calls
+
+
+def test_a_folder_is_counted_once_under_whatever_name(played, tmp_path):
+    make, calls = played
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    for name in ("a", "b/../a", "link"):
+        runs = [make(tmp_path / "a", "smm"), make(tmp_path / name, "other")]
+        with pytest.raises(ConfigError, match="is given twice; name each run folder once"):
+            compare(runs, EvaluateConfig(), CompareConfig())
+    assert not calls
+
+
+def test_a_baseline_that_will_be_no_group_is_refused_before_anything_is_played(played):
+    make, calls = played
+    runs = [make("a", "smm"), make("b", "sac"), make("c", "sac")]
+    with pytest.raises(ConfigError, match="baseline is 'SAC', expected one of: smm, sac$"):
+        compare(runs, EvaluateConfig(), CompareConfig(baseline="SAC"))
+    policies = EvaluateConfig(policies=("average", "last"))
+    with pytest.raises(ConfigError, match="'sac', expected one of: smm average, sac average"):
+        compare(runs, policies, CompareConfig(baseline="sac"))
+    assert not calls
+    found = compare(runs, EvaluateConfig(), CompareConfig(baseline="sac"))
+    assert list(found.groups) == ["smm", "sac"]

@@ -2,23 +2,20 @@
 
 import math
 import pickle
-from types import SimpleNamespace
 
-import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box
 
 from smm_core.config import ConfigError, from_mapping
 from smm_core.environments import make_env
+from smm_core.evaluation.episode import Episode
 from smm_core.evaluation.evaluate import (
     EvaluateConfig,
     bins_of,
     env_of,
     evaluate,
     goals_of,
-    log_density_of,
     open_runs,
     visit,
 )
@@ -38,59 +35,23 @@ CONFIG = LearnerConfig(
 RING_BINS = {"names": ["angle"], "circular": [0, 1], "bin_width": [math.radians(10)]}
 
 
-class Square(gymnasium.Env):
-    """A point in a square that tells all an evaluation can ask for; p* rises along x."""
-
-    metadata = {
-        "render_modes": [],
-        "evaluation": {
-            "names": ["x", "y"],
-            "entries": [0, 1],
-            "low": [-1.0, -1.0],
-            "high": [1.0, 1.0],
-            "bin_width": [0.5],
-        },
-        "goals": {"entries": [0], "low": [-0.5], "high": [0.5], "radius": 0.1},
-    }
-    observation_space = Box(-1.0, 1.0, (3,))
-    action_space = Box(-1.0, 1.0, (2,))
-    halls = SimpleNamespace(
-        num_halls=2,
-        reached=lambda position: np.where(position[:, 0] > 0.5, 1, -1),
-        outline=np.array([[-1, -1], [1, -1], [1, 1], [-1, 1.0]]),
-    )
-
-    def __init__(self, speed=0.4):
-        self.speed = speed
-
-    def log_target(self, obs):
-        return np.log(1.5 + obs[:, 0])
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.position, self.steps = np.zeros(2), 0
-        return self._obs(), self._info()
-
-    def step(self, action):
-        self.position = np.clip(self.position + self.speed * np.asarray(action), -1, 1)
-        self.steps += 1
-        return self._obs(), 0.0, False, self.steps == 10, self._info()
-
-    def _obs(self):
-        return np.array([*self.position, 0.0], np.float32)
-
-    def _info(self):
-        hall = int(self.halls.reached(self.position[None])[0])
-        return {"hall_reached": hall, "valve_angle": float(self.position[1])}
-
-
 @pytest.fixture
-def square():
-    """Register the square and return its id."""
-    name = "smm_core_test/Square-v0"
-    gymnasium.register(name, entry_point=Square)
-    yield name
-    del gymnasium.registry[name]
+def played(monkeypatch):
+    """Play nothing: skill 1 is where all goals are, skill 0 never; return what would be played."""
+    histories = []
+
+    def play(learner, history, make, seeds, episodes, copies):
+        histories.append(history)
+        places = np.full((learner.layout.num_skills, 3, 3), 9.0, np.float32)
+        places[1:] = 0.0
+        skills = [n % len(places) for n in range(episodes)]
+        return [
+            [Episode(z, places[z], np.zeros(2, np.float32), False, {}) for z in skills]
+            for _ in seeds
+        ]
+
+    monkeypatch.setattr("smm_core.evaluation.evaluate.play", play)
+    return histories
 
 
 def settings(**values):
@@ -153,7 +114,7 @@ def test_every_figure_that_the_environment_allows_is_measured(trained, square):
             assert result.marginal.total == 12 * 10
             assert result.search.success.shape == (20, 6)
             assert result.figures["halls_reached"] in (0.0, 0.5)
-    assert runs.notes == []
+    assert [note.partition(":")[0] for note in runs.notes] == ["target not normalised"]
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_others(trained, square):
@@ -181,15 +142,16 @@ def test_options_take_precedence_over_what_the_environment_names(trained, square
 
 def test_an_option_equal_to_its_default_takes_precedence_too(trained, square, monkeypatch):
     runs = open_runs(trained(env=square))
-    monkeypatch.setitem(Square.metadata, "goals", {**Square.metadata["goals"], "radius": 0.5})
     env = make_env(square)
+    told = env.unwrapped.metadata
+    monkeypatch.setitem(told, "goals", {**told["goals"], "radius": 0.5})
     assert goals_of(env, settings()).radius == 0.5
     assert goals_of(env, settings(goal={"low": [0.0]})).radius == 0.5
     assert goals_of(env, settings(goal={"radius": 0.1})).radius == GoalConfig().radius == 0.1
     elsewhere = pickle.loads(pickle.dumps(EvaluateConfig(goal=GoalConfig(radius=0.1))))
     assert goals_of(env, elsewhere).radius == 0.1
-    monkeypatch.setitem(Square.metadata["evaluation"], "circular", [0, 1])
-    monkeypatch.setitem(Square.metadata["evaluation"], "names", ["x", "y", "angle"])
+    monkeypatch.setitem(told["evaluation"], "circular", [0, 1])
+    monkeypatch.setitem(told["evaluation"], "names", ["x", "y", "angle"])
     bins = {"names": ["x", "y"], "circular": []}
     assert bins_of(env, runs.learner, settings()).shape == (4, 4, 13)
     assert bins_of(env, runs.learner, settings(bins=bins)).shape == (4, 4)
@@ -207,14 +169,31 @@ def test_bins_given_as_options_do_without_the_environments(trained):
     assert figures["kl_policy_target"] == pytest.approx(lacking, abs=0.05)
 
 
-def test_a_figure_asked_for_by_name_is_measured_alone_or_refused(trained, square):
+def test_a_figure_asked_for_by_name_is_measured_alone(trained, square):
     runs = open_runs(trained(env=square))
-    assert set(evaluate(runs, "random", settings(figures=["halls"]))[0].figures) == {
-        "halls_reached"
-    }
-    ring = open_runs(trained("ring"))
-    with pytest.raises(ConfigError, match="no figure 'goals': the environment names no goals"):
-        evaluate(ring, "random", settings(figures=["goals"]))
+    divergences = {"kl_target_policy", "kl_policy_target", "total_variation", "outside_share"}
+    for name, expected in (("halls", {"halls_reached"}), ("target", divergences)):
+        assert set(evaluate(runs, "random", settings(figures=[name]))[0].figures) == expected
+
+
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [
+        ("marginal", "the environment names no bins"),
+        ("target", "the environment names no bins"),
+        ("goals", "the environment names no goals"),
+        ("halls", "the environment tells no 'hall_reached'"),
+        ("valve", "the environment tells no 'valve_angle'"),
+        ("nll", "sac learns no density"),
+    ],
+)
+def test_a_figure_asked_for_by_name_that_can_not_be_had_is_refused_before_playing(
+    trained, played, figure, message
+):
+    ring = open_runs(trained(learner={"method": "sac"}))
+    with pytest.raises(ConfigError, match=f"no figure '{figure}': {message}"):
+        evaluate(ring, "average", settings(figures=[figure]))
+    assert not played
     with pytest.raises(ConfigError, match="figures is 'halls_', expected one of marginal"):
         settings(figures=["halls_"])
 
@@ -234,27 +213,6 @@ def test_a_target_of_entries_that_are_not_counted_is_left_out(trained, square):
     assert any("entries that are not counted" in note for note in runs.notes)
 
 
-def test_the_log_density_is_reference_and_reward_together(square):
-    target = {"name": "uniform_box", "box": {"low": [-1.0], "high": [1.0]}, "reward_weight": 2.0}
-    config = from_mapping(LearnerConfig, {"state": {"linear": [0]}, "target": target})
-    learner = Learner(Layout(3, 2), config, [0])
-    density, note = log_density_of(learner, make_env(square))
-    obs = np.array([[0.0, np.nan, np.nan], [0.5, np.nan, np.nan]], np.float32)
-    weighted = 2 * np.log([1.5, 2.0])
-    reference = learner.target.log_reference(torch.tensor([[0.0]])).item()
-    assert density(obs) == pytest.approx(reference + weighted, abs=1e-5)
-    assert note == ""
-
-
-def test_states_that_can_not_be_have_no_density(square, monkeypatch):
-    monkeypatch.setattr(Square, "log_target", lambda self, obs: np.array([0.0, -np.inf, np.nan]))
-    learner = Learner(Layout(3, 2), LearnerConfig(), [0])
-    density, _ = log_density_of(learner, make_env(square))
-    found = density(np.zeros((3, 3), np.float32))
-    assert found[:2].tolist() == [0.0, -np.inf]
-    assert np.isnan(found[2])
-
-
 def test_a_folder_without_a_run_or_a_checkpoint_is_named(trained, tmp_path):
     with pytest.raises(ConfigError, match="nowhere is no run folder"):
         open_runs(tmp_path / "nowhere")
@@ -267,6 +225,80 @@ def test_a_folder_without_a_run_or_a_checkpoint_is_named(trained, tmp_path):
 
 def test_metadata_that_is_wrong_names_where_it_comes_from(trained, square, monkeypatch):
     runs = open_runs(trained(env=square))
-    monkeypatch.setitem(Square.metadata, "evaluation", {"names": ["x"], "entries": [0, 1]})
+    told = make_env(square).unwrapped.metadata
+    monkeypatch.setitem(told, "evaluation", {"names": ["x"], "entries": [0, 1]})
     with pytest.raises(ConfigError, match="bins.low has 0 values.*environment's evaluation"):
         evaluate(runs, "random", settings())
+
+
+SEARCH = {"episodes": 80, "goal_episodes": 40, "goals": 50, "goal": {"radius": 2.0}}
+
+
+@pytest.mark.parametrize(
+    ("options", "low", "high"),
+    [
+        # Of two skills one always reaches the goal: the more pseudo-rollouts, the more a success
+        # counts beside what was not tried yet.
+        ({}, 0.83, 0.91),
+        ({"adapt": False}, 0.4, 0.6),
+        ({"pseudo_rollouts": 1000.0}, 0.93, 1.0),
+    ],
+)
+def test_goals_are_looked_for_by_the_skills_that_reach_them_as_far_as_p_z_adapts(
+    trained, square, played, options, low, high
+):
+    runs = open_runs(trained(env=square, learner={"num_skills": 2}))
+    found = evaluate(runs, "average", settings(**SEARCH, figures=["goals"], **options))[0].search
+    assert low < found.success[:, 20:].mean() < high
+
+
+def test_each_run_draws_its_episodes_in_an_order_of_its_own(trained, square, played):
+    runs = open_runs(trained(env=square, runs=2, learner={"num_skills": 2}))
+    first, second = evaluate(runs, "average", settings(**SEARCH, figures=["goals"], adapt=False))
+    assert 0.3 < (first.search.success != second.search.success).mean() < 0.7
+
+
+def test_the_newest_policy_is_played_as_often_as_told(trained, square, played):
+    runs = open_runs(trained(env=square))
+    for share in (0.0, 0.25):
+        evaluate(runs, "average", settings(on_policy=share, figures=["marginal"]))
+    assert [history.config.on_policy for history in played] == [0.0, 0.25]
+
+
+def test_too_few_episodes_for_goals_leave_them_out_unless_they_were_named(trained, square, played):
+    runs = open_runs(trained(env=square, learner={"num_skills": 2}))
+    figures = evaluate(runs, "random", settings(episodes=11))[0].figures
+    assert "goals_found" not in figures
+    assert "state_entropy" in figures
+    message = "goal_episodes is 6, but each of the 2 skills of sm4 plays 5; play 12 episodes"
+    assert any(message in note for note in runs.notes)
+    assert "goals_found" in evaluate(runs, "random", settings(episodes=12))[0].figures
+    played.clear()
+    with pytest.raises(ConfigError, match="no figure 'goals': " + message):
+        evaluate(runs, "random", settings(episodes=11, figures=["goals"]))
+    assert not played
+
+
+def test_halls_reached_before_what_the_replay_keeps_are_told_of(trained, square):
+    for capacity in (40, 30):
+        runs = open_runs(trained(str(capacity), square, learner={"replay_capacity": capacity}))
+        evaluate(runs, "average", settings(figures=["halls"]))
+        assert [n[:56] for n in runs.notes] == [
+            "halls reached in training are those of the newest 30 of 40 steps"[:56]
+        ] * (capacity < 40)
+
+
+def test_a_target_says_how_it_was_fitted_and_whether_it_is_normalised(trained, played, tmp_path):
+    angles = np.random.default_rng(0).vonmises(0.0, 4.0, 300)
+    np.save(tmp_path / "shown.npy", angles[:, None].astype(np.float32))
+    shown = {"file": str(tmp_path / "shown.npy"), "updates": 20}
+    vae = {"density": {"model": "vae", "vae": {"hidden": [8], "code_size": 2}}}
+    expected = {"exact": ({}, " nats", 0), "bound": (vae, " nats at most", 1)}
+    for name, (density, ending, unnormalised) in expected.items():
+        target = {"name": "demonstrations", "demonstrations": {**shown, **density}}
+        runs = open_runs(trained(name, learner={"target": target, "state": {"circular": [0, 1]}}))
+        evaluate(runs, "random", settings(bins=RING_BINS))
+        nll = runs.learner.target.reference.held_out_nll
+        note = f"target fitted to {tmp_path / 'shown.npy'}, held-out NLL {nll:.3f}{ending}"
+        assert runs.notes.count(note) == 1
+        assert sum("target not normalised" in note for note in runs.notes) == unnormalised

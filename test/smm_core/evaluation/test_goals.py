@@ -77,6 +77,13 @@ def test_no_episode_is_used_twice_for_a_goal():
     assert (search([once], 10, 1.0, np.random.default_rng(0)).sum(1) == 1).all()
 
 
+def test_each_goal_draws_its_episodes_in_an_order_of_its_own():
+    once = np.zeros((10, 2000), bool)
+    once[0] = True
+    found = search([once], 10, None, np.random.default_rng(0)).argmax(1)
+    assert np.bincount(found, minlength=10) / 2000 == pytest.approx([0.1] * 10, abs=0.03)
+
+
 def test_what_a_search_says_of_its_goals():
     success = np.array([[False, True, True, False], [False] * 4, [True, False, False, False]])
     found = Search(np.zeros((3, 2)), (0, 1), success)

@@ -145,6 +145,12 @@ def test_a_target_is_averaged_over_each_bin_and_normalised():
     assert mass.sum(1) == pytest.approx(np.array([1, 3, 5, 7]) / 16, abs=1e-4)
 
 
+def test_a_target_that_bends_within_its_bins_has_their_masses_not_their_middles():
+    mass = np.exp(axis(2).log_target(lambda obs: 2 * np.log(obs[:, 0])))
+    # The integrals of x^2 are 1/3 and 7/3; by the middles the first had a tenth.
+    assert mass == pytest.approx([1 / 8, 7 / 8], abs=0.003)
+
+
 def test_a_target_over_angles_gets_cosine_and_sine():
     log_target = Bins(ANGLE, 3).log_target(lambda obs: 2.0 * obs[:, 1])  # von Mises
     assert log_target.argmax() in (17, 18)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from smm_core.config import from_mapping
 from smm_core.evaluation.episode import Episode
 from smm_core.evaluation.metrics import (
     angle_entropy,
@@ -14,9 +15,10 @@ from smm_core.evaluation.metrics import (
     halls_reached,
     halls_reached_in_training,
     held_out_nll,
+    log_density_of,
     valve_figures,
 )
-from smm_core.learner import Learner
+from smm_core.learner import Learner, LearnerConfig
 from smm_core.replay import ReplayBuffer
 from smm_core.transitions import Layout
 
@@ -165,3 +167,23 @@ def test_only_a_method_with_a_density_has_a_held_out_likelihood(small_config):
         found = held_out_nll(Learner(layout, small_config(method=method), (0,)), [run])
         assert (found is not None) == has
         assert found is None or np.isfinite(found).all()
+
+
+def test_the_log_density_is_reference_and_reward_together():
+    target = {"name": "uniform_box", "box": {"low": [-1.0], "high": [1.0]}, "reward_weight": 2.0}
+    config = from_mapping(LearnerConfig, {"state": {"linear": [0]}, "target": target})
+    learner = Learner(Layout(3, 2), config, [0])
+    density, note = log_density_of(learner, lambda obs: np.log(1.5 + obs[:, 0]))
+    obs = np.array([[0.0, np.nan, np.nan], [0.5, np.nan, np.nan]], np.float32)
+    weighted = 2 * np.log([1.5, 2.0])
+    reference = learner.target.log_reference(torch.tensor([[0.0]])).item()
+    assert density(obs) == pytest.approx(reference + weighted, abs=1e-5)
+    assert note == ""
+
+
+def test_states_that_can_not_be_have_no_density():
+    learner = Learner(Layout(3, 2), LearnerConfig(), [0])
+    density, _ = log_density_of(learner, lambda obs: np.array([0.0, -np.inf, np.nan]))
+    found = density(np.zeros((3, 3), np.float32))
+    assert found[:2].tolist() == [0.0, -np.inf]
+    assert np.isnan(found[2])

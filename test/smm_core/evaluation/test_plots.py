@@ -60,6 +60,19 @@ def test_goals_choose_the_plane_and_another_plane_leaves_them_out(tmp_path):
     assert "goals" not in drawn(tmp_path, results, plane=("x", "y"))
 
 
+def test_groups_that_looked_for_no_goals_are_left_out_of_their_pictures(tmp_path):
+    bins = Bins(PLANE, 3)
+    for first, second in ((True, False), (False, True)):
+        groups = {"a": [run(0, bins, 1, first)], "b": [run(1, bins, 1, second)]}
+        paths = draw(Comparison(groups, CompareConfig()), tmp_path / str(first))
+        assert {"goals", "goals-found"} <= {path.stem for path in paths}
+
+
+def test_without_a_figure_nothing_is_drawn(tmp_path):
+    bare = RunResult(Path("a"), 0, "average", {}, [])
+    assert not draw(Comparison({"sac": [bare]}, CompareConfig()), tmp_path)
+
+
 def test_angles_are_drawn_round_a_circle(tmp_path):
     assert drawn(tmp_path, [run(s, Bins(ANGLE, 3)) for s in range(2)]) == {"figures", "angles"}
 
@@ -71,3 +84,5 @@ def test_without_bins_there_are_the_figures_alone(tmp_path):
 def test_a_plane_of_an_unknown_coordinate_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no coordinate 'w' to draw.*: x, y, z"):
         drawn(tmp_path, [run(0, Bins(PLANE, 3))], plane=("x", "w"))
+    with pytest.raises(ConfigError, match="plane to draw is x, x, expected two coordinates"):
+        drawn(tmp_path, [run(0, Bins(PLANE, 3))], plane=("x", "x"))
