@@ -35,23 +35,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `smm train` and return the exit status."""
     arguments = _parser().parse_args(argv)
     console = Console(stderr=True)
+    training = None
     try:
         training = _open(arguments)
         metrics = _run(training, console)
     except (ConfigError, TransitionError, CheckpointError, DivergedError, OSError) as error:
-        console.print(f"error: {error}", markup=False, highlight=False)
+        _say(console, f"error: {error}")
+        _say_where(console, training)
         return 1
     except Exception as error:
         # Most likely the user's environment: where in it is what he needs to know.
         traceback.print_exc()
-        console.print(f"error: {error!r} ended the run", markup=False, highlight=False)
+        _say(console, f"error: {error!r} ended the run")
+        _say_where(console, training)
         return 1
     if training.learner.steps < training.config.steps:
         folder = training.folder.path
         console.print(f"interrupted; the run up to here is in {folder}, --resume goes on")
         return 130
     _print_result(metrics, arguments.json)
+    if not training.learner.updates:
+        steps = training.config.learner.random_steps
+        _say(console, f"note: nothing was learnt; the first {steps} steps are random actions")
     return 0
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _say_where(console: Console, training: Training | None) -> None:
+    """Say what is left of a run that an error has ended."""
+    if training is not None and training.saved is not None:
+        folder = training.folder.path
+        _say(console, f"the run up to {training.saved[0]} steps is in {folder}, --resume goes on")
 
 
 def _open(arguments: argparse.Namespace) -> Training:

@@ -44,14 +44,17 @@ class Config:
                 _check_range(where, item, field.metadata)
 
 
-def from_mapping(cls: type[C], mapping: Mapping[str, Any], where: str = "") -> C:
-    """Read a nested mapping strictly.
+def from_mapping(
+    cls: type[C], mapping: Mapping[str, Any], where: str = "", default: C | None = None
+) -> C:
+    """Read a nested mapping strictly; what it does not name is as in `default`.
 
     Raises ConfigError for an unknown key (naming the nearest known one) or a bad value.
     """
     known = {f.name for f in dataclasses.fields(cls)}
     types = get_type_hints(cls)
-    values = {}
+    default = cls() if default is None else default
+    values = {name: getattr(default, name) for name in known}
     for key, value in mapping.items():
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
@@ -61,7 +64,7 @@ def from_mapping(cls: type[C], mapping: Mapping[str, Any], where: str = "") -> C
         if isinstance(nested, type) and issubclass(nested, Config):
             if not isinstance(value, Mapping):
                 raise ConfigError(f"'{where}{key}' is {value!r}, expected a group of settings")
-            value = from_mapping(nested, value, f"{where}{key}.")
+            value = from_mapping(nested, value, f"{where}{key}.", values[key])
         values[key] = value
     return cls(**values)
 

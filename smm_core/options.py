@@ -21,17 +21,18 @@ def add_options(
     config: type[Config],
     prefix: str = "",
     leave_out: Sequence[str] = (),
+    defaults: Config | None = None,
 ) -> None:
     """Add one `--group.name VALUE` for each field, with its help, range and default."""
     types = get_type_hints(config)
     group = parser.add_argument_group(prefix.rstrip(".") or "run", (config.__doc__ or "").strip())
-    defaults = config()
+    defaults = config() if defaults is None else defaults
     for field in dataclasses.fields(config):
         name, kind = prefix + field.name, types[field.name]
         if name in leave_out:
             continue
         if isinstance(kind, type) and issubclass(kind, Config):
-            add_options(parser, kind, f"{name}.")
+            add_options(parser, kind, f"{name}.", defaults=getattr(defaults, field.name))
             continue
         group.add_argument(
             f"--{name}",

@@ -31,7 +31,13 @@ class Rollout:
                 action[run] = np.ravel(info["action_applied"])
         skill = self.acting.skill.numpy().copy()
         step = Transition(obs, action, reward, self._obs.copy(), skill, terminated, truncated)
-        step.check(self.acting.layout)
+        try:
+            step.check(self.acting.layout)
+        except TransitionError as error:
+            raise TransitionError(
+                f"the environment gave what can not be learnt from: {error}; the first index is "
+                "the run"
+            ) from error
         ended = np.flatnonzero(terminated | truncated).tolist()
         if ended:
             self._begin(ended, [None] * len(ended))

@@ -43,7 +43,7 @@ class SACConfig(Config):
     learn_temperature: bool = option(True, "whether alpha is learnt or stays as at the start")
     initial_temperature: float = option(0.1, "alpha at the start", low=1e-6)
     entropy_per_action: float = option(
-        -0.5, "target entropy for each action dimension, nats", low=-100.0, high=0.69
+        -0.5, "target entropy for each action dimension, nats", low=-100.0, high=10.0
     )
     mean_regularization: float = option(0.0, "weight of the policy's squared mean", low=0.0)
     log_std_regularization: float = option(0.0, "weight of its squared log deviation", low=0.0)

@@ -21,7 +21,7 @@ from smm_core.learner import Learner, LearnerConfig
 from smm_core.rollout import Rollout
 from smm_core.run_folder import RunFolder
 from smm_core.state_space import StateConfig
-from smm_core.targets.target import SUGGESTED, TargetConfig
+from smm_core.targets.target import REWARD, SUGGESTED, TargetConfig
 
 Metrics = dict[str, Any]
 Report = Callable[[Metrics], None]
@@ -114,7 +114,8 @@ class Training:
         self.rollout = Rollout(make_envs(config.env, config.runs, options), acting, env_seeds)
         self._losses: dict[str, torch.Tensor] = {}
         self._stopping = self._is_torn = False
-        self._saved = None if path is None else (learner.steps, path)
+        self.saved = None if path is None else (learner.steps, path)
+        """Steps and path of the newest checkpoint."""
         self._last_report = (time.perf_counter(), learner.steps)
 
     def run(self, report: Report) -> Metrics:
@@ -160,7 +161,7 @@ class Training:
     def _check_finite(self) -> None:
         for name, tensor in self.learner.sac.actor.state_dict().items():
             if not tensor.isfinite().all():
-                good = "none" if self._saved is None else str(self._saved[1])
+                good = "none" if self.saved is None else str(self.saved[1])
                 raise DivergedError(
                     f"the training has diverged before step {self.learner.steps}: the policy's "
                     f"{name} is no longer finite; the last good checkpoint is {good}; try smaller "
@@ -185,31 +186,33 @@ class Training:
     def _save(self) -> Path | None:
         """Save where there is something new and whole; return the newest checkpoint, if any."""
         if self._is_torn:
-            return self._saved and self._saved[1]
-        if self._saved is None or self._saved[0] != self.learner.steps:
+            return self.saved and self.saved[1]
+        if self.saved is None or self.saved[0] != self.learner.steps:
             self._check_finite()
             extra = {"acting": checkpoint.random_state(self.rollout.acting.generators)}
             path = checkpoint.save(self.folder.checkpoints, self.learner, extra)
-            self._saved = (self.learner.steps, path)
-        return self._saved[1]
+            self.saved = (self.learner.steps, path)
+        return self.saved[1]
 
 
 def with_env_defaults(config: LearnerConfig, metadata: Mapping[str, Any]) -> LearnerConfig:
     """Take from the environment's metadata the matched state and the target not named here.
 
     The suggested target goes with the suggested state only: a density over angles says nothing
-    of positions. What differs from the defaults in the settings of the target stays.
+    of positions. What differs from the defaults in the settings of the target stays. Where no
+    target is suggested, or not for this state, it is the reward.
     """
-    if "matched_state" not in metadata:
+    nothing = StateConfig()
+    suggested = from_mapping(StateConfig, metadata.get("matched_state", {}))
+    is_suggested = config.state in (nothing, suggested)
+    if config.state == nothing:
+        config = replace(config, state=suggested)
+    if config.target.name != SUGGESTED:
         return config
-    suggested = from_mapping(StateConfig, metadata["matched_state"])
-    if config.state not in (StateConfig(), suggested):
-        return config
-    config = replace(config, state=suggested)
-    if config.target.name == SUGGESTED and "target" in metadata:
-        target = _over(metadata["target"], to_mapping(config.target), to_mapping(TargetConfig()))
-        config = replace(config, target=from_mapping(TargetConfig, target))
-    return config
+    told = metadata.get("target", {}) if is_suggested else {}
+    target = _over(told, to_mapping(config.target), to_mapping(TargetConfig()))
+    target.setdefault("name", REWARD)
+    return replace(config, target=from_mapping(TargetConfig, target))
 
 
 def _over(under: Mapping[str, Any], values: Any, defaults: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ COMMANDS = {
     "train": ("smm_core.cli", "learn in process over any gymnasium environment"),
     "evaluate": ("smm_core.evaluation.cli", "play what was learnt and measure what it reaches"),
     "states": ("smm_ros.states_file", "take the states out of a bag, to learn a target from"),
+    "watch": ("smm_ros.watch", "live figures of a running graph"),
     "view": ("smm_ros.dclaw.view", "render the simulated hand to a PNG"),
 }
 

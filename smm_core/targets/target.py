@@ -17,7 +17,7 @@ from smm_core.targets.demonstrations import DemonstrationsConfig, DemonstrationT
 from smm_core.targets.goal import GoalConfig, GoalTarget
 from smm_core.targets.mixture import MixtureConfig, MixtureTarget
 
-SUGGESTED = "suggested"
+SUGGESTED, REWARD = "suggested", "reward"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class TargetConfig(Config):
         " mixture; 'demonstrations' is fitted to a file; 'goal' is the best for reaching goals",
         choices=(
             SUGGESTED,
-            "reward",
+            REWARD,
             "uniform_circle",
             "uniform_box",
             "halves",

@@ -4,9 +4,10 @@ MuJoCo's own OpenGL renderer needs system libraries and a driver that a bare mac
 hand is made of boxes, cylinders and capsules, so its picture is computed here by following rays
 of sight through the model on the CPU: the same picture on every machine, in about a second.
 
-Run `python -m smm_ros.dclaw.view PICTURE.png` for a picture of the hand in its reset pose.
+Run `smm view PICTURE.png` for a picture of the hand in its reset pose.
 """
 
+import argparse
 import math
 import sys
 from dataclasses import dataclass
@@ -151,14 +152,15 @@ def _unit(vectors: Array) -> Array:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Draw the hand in its reset pose into the file named by the only argument."""
-    names = sys.argv[1:] if arguments is None else arguments
-    if len(names) != 1:
-        print("usage: python -m smm_ros.dclaw.view PICTURE.png", file=sys.stderr)
-        return 2
+    """Draw the hand in its reset pose into the file named."""
+    parser = argparse.ArgumentParser(
+        prog="smm view", description="Render the simulated hand to a picture; needs no screen."
+    )
+    parser.add_argument("picture", type=Path, help="PNG to write")
+    picture = parser.parse_args(arguments).picture
     hand = MujocoHand()
     hand.connect()
-    print(render(hand, Path(names[0])))
+    print(render(hand, picture))
     return 0
 
 

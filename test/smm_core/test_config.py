@@ -122,3 +122,17 @@ def test_a_bad_value_deep_in_a_mapping_is_named():
 def test_a_configuration_can_not_be_changed():
     with pytest.raises(FrozenInstanceError):
         Outer().count = 4
+
+
+@dataclass(frozen=True)
+class Holder(Config):
+    inner: Inner = option(Inner(rate=0.25), "a group whose default is not its class's")
+
+
+def test_a_group_keeps_the_defaults_of_the_field_that_holds_it():
+    assert from_mapping(Holder, {"inner": {"names": ["a"]}}).inner == Inner(0.25, ("a",))
+
+
+def test_infinity_is_outside_every_range():
+    with pytest.raises(ConfigError, match=r"rate is inf, expected a finite number"):
+        Inner(rate=math.inf)

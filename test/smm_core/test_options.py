@@ -152,3 +152,15 @@ def test_help_shows_every_option_with_its_range_and_default():
     text = " ".join(parser.format_help().split())
     for words in ("--steps", "at least 1, default 10", "--net.offset", "100% of its value"):
         assert words in text
+
+
+def test_help_and_options_know_the_defaults_of_the_field_that_holds_a_group():
+    @dataclass(frozen=True)
+    class Holder(Config):
+        net: Net = option(Net(offset=7.5), "a group whose default is not its class's")
+
+    parser = argparse.ArgumentParser()
+    add_options(parser, Holder)
+    assert "default 7.5" in " ".join(parser.format_help().split())
+    given = vars(parser.parse_args(["--net.sizes", "9"]))
+    assert read_options(Holder, None, given).net == Net(sizes=(9,), offset=7.5)

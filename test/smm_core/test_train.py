@@ -206,9 +206,12 @@ def test_the_environment_names_the_matched_state_unless_the_settings_do(ring, sm
     taken = with_env_defaults(small_config(), env)
     assert (taken.state.circular, taken.target.name) == ((0, 1), "uniform_circle")
     own = small_config(state={"linear": [1]})
-    assert with_env_defaults(own, env) == own
+    taken = with_env_defaults(own, env)
+    # An angle's target is none of a position's: it is the reward, and the settings say so.
+    assert (taken.state, taken.target.name) == (own.state, "reward")
     plain = make_env("Pendulum-v1").unwrapped.metadata
-    assert with_env_defaults(small_config(), plain) == small_config()
+    taken = with_env_defaults(small_config(), plain)
+    assert taken == small_config(target={"name": "reward"})
 
 
 def test_what_is_set_beside_a_suggested_target_stays(ring, small_config):

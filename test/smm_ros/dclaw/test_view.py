@@ -52,4 +52,6 @@ def test_the_command_writes_the_file_it_is_told(tmp_path, capsys, monkeypatch):
     assert view.main([str(path)]) == 0
     assert path.stat().st_size > 1000
     assert capsys.readouterr().out.strip() == str(path)
-    assert view.main([]) == 2
+    with pytest.raises(SystemExit) as end:
+        view.main([])
+    assert end.value.code == 2
