@@ -53,8 +53,10 @@ def from_mapping(
     """
     known = {f.name for f in dataclasses.fields(cls)}
     types = get_type_hints(cls)
-    default = cls() if default is None else default
-    values = {name: getattr(default, name) for name in known}
+    plain = cls()
+    default = plain if default is None else default
+    # Only what differs: a class may keep in mind what it was given.
+    values = {n: getattr(default, n) for n in known if getattr(default, n) != getattr(plain, n)}
     for key, value in mapping.items():
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
@@ -64,7 +66,7 @@ def from_mapping(
         if isinstance(nested, type) and issubclass(nested, Config):
             if not isinstance(value, Mapping):
                 raise ConfigError(f"'{where}{key}' is {value!r}, expected a group of settings")
-            value = from_mapping(nested, value, f"{where}{key}.", values[key])
+            value = from_mapping(nested, value, f"{where}{key}.", getattr(default, key))
         values[key] = value
     return cls(**values)
 
