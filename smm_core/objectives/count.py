@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from smm_core.config import Config, ConfigError, option
 from smm_core.generators import Generators
+from smm_core.objectives.objective import Bonus
 from smm_core.replay import Batch
 from smm_core.state_space import StateSpace
 from smm_core.transitions import Layout
@@ -44,7 +45,7 @@ class CountConfig(Config):
     )
 
 
-class Count(nn.Module):
+class Count(Bonus):
     """Counts each state reached once, in bins without end: exact, and each run for itself."""
 
     def __init__(
@@ -55,9 +56,8 @@ class Count(nn.Module):
         target_weight: float,
         config: CountConfig,
     ) -> None:
-        super().__init__()
-        self.config, self.target_weight = config, target_weight
-        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        super().__init__(target_weight, config.coefficient)
+        self.config = config
         self.bins = Bins(space, config.coordinates, config.bin_width)
         self.visits = VisitTable(len(generators))
         self.total = nn.Buffer(torch.zeros(len(generators), 1, dtype=torch.int64))
@@ -67,24 +67,9 @@ class Count(nn.Module):
         self.visits.add(self.bins.key(state))
         self.total.add_(state.shape[1])
 
-    def fit(
-        self, batch: Batch, state: Tensor, skill_onehot: Tensor, generators: Generators
-    ) -> dict[str, Tensor]:
-        """Do nothing: a state drawn again from the replay is not visited again."""
-        return {}
-
-    @torch.no_grad()
-    def terms(
-        self,
-        batch: Batch,
-        state: Tensor,
-        skill_onehot: Tensor,
-        log_target: Tensor,
-        generators: Generators,
-    ) -> dict[str, Tensor]:
-        """Return log p*(s) and the bonus, weighted, (R, B) each."""
-        bonus = self.config.coefficient * self.bonus(state)
-        return {"target": self.target_weight * log_target, "bonus": bonus}
+    def paid(self, batch: Batch, state: Tensor) -> Tensor:
+        """Return the bonus of the states: one drawn again from the replay is not visited again."""
+        return self.bonus(state)
 
     def count(self, state: Tensor) -> Tensor:
         """Return how often the bin of each state was entered, (R, B) int64."""
@@ -100,10 +85,6 @@ class Count(nn.Module):
         if self.config.form == INVERSE_SQRT:
             return entered.rsqrt()
         return self.total.clamp_min(1).float().log() + self.bins.log_volume - entered.log()
-
-    def entropies(self) -> dict[str, Tensor]:
-        """Return none: the bonus is not the log-density of one policy's states."""
-        return {}
 
 
 class Bins:

@@ -58,7 +58,7 @@ class TargetOnly(torch.nn.Module):
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
 
     def observe(self, state: Tensor, skill_onehot: Tensor) -> None:
-        """Do nothing: nothing is counted."""
+        """Do nothing: what is learnt, if anything, is learnt by `fit`."""
 
     def fit(
         self, batch: Batch, state: Tensor, skill_onehot: Tensor, generators: Generators
@@ -80,3 +80,31 @@ class TargetOnly(torch.nn.Module):
     def entropies(self) -> dict[str, Tensor]:
         """Return none: no density is known."""
         return {}
+
+
+class Bonus(TargetOnly):
+    """A bonus beside log p*(s): what the methods share that pay states for more than the target.
+
+    A method says in `paid` what its bonus is, and overrides what else it needs.
+    """
+
+    def __init__(self, target_weight: float, coefficient: float) -> None:
+        super().__init__(target_weight)
+        self.coefficient = coefficient
+
+    def paid(self, batch: Batch, state: Tensor) -> Tensor:
+        """Return the bonus before its weight, (R, B), of a batch and the states it reached."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def terms(
+        self,
+        batch: Batch,
+        state: Tensor,
+        skill_onehot: Tensor,
+        log_target: Tensor,
+        generators: Generators,
+    ) -> dict[str, Tensor]:
+        """Return log p*(s) and the bonus, weighted, (R, B) each."""
+        target = super().terms(batch, state, skill_onehot, log_target, generators)
+        return target | {"bonus": self.coefficient * self.paid(batch, state)}

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from smm_core.config import Config, option
 from smm_core.generators import Generators
 from smm_core.networks import mlp
+from smm_core.objectives.objective import Bonus
 from smm_core.replay import Batch
 from smm_core.running_scale import RunningScale
 from smm_core.state_space import StateSpace
@@ -54,7 +55,7 @@ class RNDConfig(Config):
     learning_rate: float = option(1e-4, "Adam's step size", low=0.0)
 
 
-class ICM(nn.Module):
+class ICM(Bonus):
     """Pays the error of a forward model in an embedding that actions can be read from.
 
     Embedding and models see the whole observation: what follows an action can not be told from a
@@ -69,18 +70,15 @@ class ICM(nn.Module):
         target_weight: float,
         config: ICMConfig,
     ) -> None:
-        super().__init__()
-        self.config, self.target_weight = config, target_weight
+        super().__init__(target_weight, config.coefficient)
+        self.config = config
         features, actions = config.feature_size, layout.action_size
         self.embedding = mlp(generators, (layout.obs_size, *config.hidden, features))
         self.forward_model = mlp(generators, (features + actions, *config.hidden, features))
         self.inverse_model = mlp(generators, (2 * features, actions))
         self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
-        self.optimizers: dict[str, torch.optim.Optimizer] = {"icm": self.optimizer}
+        self.optimizers = {"icm": self.optimizer}
         self._fitted: tuple[Batch, Tensor] | None = None
-
-    def observe(self, state: Tensor, skill_onehot: Tensor) -> None:
-        """Do nothing: what is learnt is learnt by `fit`."""
 
     def fit(
         self, batch: Batch, state: Tensor, skill_onehot: Tensor, generators: Generators
@@ -102,26 +100,15 @@ class ICM(nn.Module):
         self._fitted = (batch, forward_error.detach().norm(dim=-1))
         return {name: loss.detach() for name, loss in losses.items()}
 
-    @torch.no_grad()
-    def terms(
-        self,
-        batch: Batch,
-        state: Tensor,
-        skill_onehot: Tensor,
-        log_target: Tensor,
-        generators: Generators,
-    ) -> dict[str, Tensor]:
-        """Return log p*(s) and the bonus, weighted, (R, B) each.
+    def paid(self, batch: Batch, state: Tensor) -> Tensor:
+        """Return the bonus of a batch, (R, B).
 
         The batch of the last `fit` is paid the error that it made before the step: what is a
         surprise is measured before it is learnt, and costs no second pass.
         """
         if self._fitted is not None and self._fitted[0] is batch:
-            bonus = self._fitted[1]
-        else:
-            bonus = self.bonus(batch)
-        bonus = self.config.coefficient * bonus
-        return {"target": self.target_weight * log_target, "bonus": bonus}
+            return self._fitted[1]
+        return self.bonus(batch)
 
     @torch.no_grad()
     def bonus(self, batch: Batch) -> Tensor:
@@ -138,12 +125,8 @@ class ICM(nn.Module):
     def _forward_error(self, features: Tensor, action: Tensor, next_features: Tensor) -> Tensor:
         return self.forward_model(torch.cat((features, action), -1)) - next_features
 
-    def entropies(self) -> dict[str, Tensor]:
-        """Return none: no density is known."""
-        return {}
 
-
-class RND(nn.Module):
+class RND(Bonus):
     """Pays the error of a network that learns what a fixed random network says of a state.
 
     Both see the matched state s, as the counting methods do, normalised by the mean and deviation
@@ -159,8 +142,8 @@ class RND(nn.Module):
         target_weight: float,
         config: RNDConfig,
     ) -> None:
-        super().__init__()
-        self.config, self.target_weight, self.space = config, target_weight, space
+        super().__init__(target_weight, config.coefficient)
+        self.config, self.space = config, space
         sizes = (space.feature_size, *config.hidden, config.feature_size)
         self.target_net = mlp(generators, sizes).requires_grad_(False)
         self.predictor = mlp(generators, sizes)
@@ -168,7 +151,7 @@ class RND(nn.Module):
         self.errors = RunningScale(len(generators), 1)
         parameters = self.predictor.parameters()
         self.optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
-        self.optimizers: dict[str, torch.optim.Optimizer] = {"rnd": self.optimizer}
+        self.optimizers = {"rnd": self.optimizer}
         self._fitted: tuple[Tensor, Tensor] | None = None
 
     def observe(self, state: Tensor, skill_onehot: Tensor) -> None:
@@ -188,22 +171,11 @@ class RND(nn.Module):
         self._fitted = (state, error.detach())
         return {"predictor_loss": loss.detach()}
 
-    @torch.no_grad()
-    def terms(
-        self,
-        batch: Batch,
-        state: Tensor,
-        skill_onehot: Tensor,
-        log_target: Tensor,
-        generators: Generators,
-    ) -> dict[str, Tensor]:
-        """Return log p*(s) and the bonus, weighted, (R, B) each; paid when ICM pays."""
+    def paid(self, batch: Batch, state: Tensor) -> Tensor:
+        """Return the bonus of the states, (R, B); measured when ICM measures it."""
         if self._fitted is not None and self._fitted[0] is state:
-            bonus = self._in_deviations(self._fitted[1])
-        else:
-            bonus = self.bonus(state)
-        bonus = self.config.coefficient * bonus
-        return {"target": self.target_weight * log_target, "bonus": bonus}
+            return self._in_deviations(self._fitted[1])
+        return self.bonus(state)
 
     @torch.no_grad()
     def bonus(self, state: Tensor) -> Tensor:
@@ -217,7 +189,3 @@ class RND(nn.Module):
         """Return the mean squared error over the random features, (R, B)."""
         inputs = self.inputs.normalise(self.space.features(state)).clamp(-CLIP, CLIP)
         return (self.predictor(inputs) - self.target_net(inputs)).square().mean(-1)
-
-    def entropies(self) -> dict[str, Tensor]:
-        """Return none: no density is known."""
-        return {}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from smm_core.config import Config, ConfigError, option
 from smm_core.densities.density import DensityConfig, make_density
 from smm_core.generators import Generators
+from smm_core.objectives.objective import Bonus
 from smm_core.replay import Batch
 from smm_core.state_space import StateSpace
 from smm_core.transitions import Layout
@@ -44,7 +45,7 @@ def pseudo_count_bonus(
     return scaled.expm1().clamp_max(1.0 / smallest_count).sqrt()
 
 
-class PseudoCount(nn.Module):
+class PseudoCount(Bonus):
     """Fits a density to all states, whatever their skill, and pays for its gain on each."""
 
     def __init__(
@@ -56,8 +57,8 @@ class PseudoCount(nn.Module):
         config: PseudoCountConfig,
         density: DensityConfig,
     ) -> None:
-        super().__init__()
-        self.config, self.target_weight = config, target_weight
+        super().__init__(target_weight, config.coefficient)
+        self.config = config
         self.density = make_density(generators, space, 0, density)
         if not self.density.optimizers:
             raise ConfigError(
@@ -89,16 +90,8 @@ class PseudoCount(nn.Module):
         self._gain = (state, gain)
         return {"density_loss": loss, "prediction_gain": gain.mean(-1)}
 
-    @torch.no_grad()
-    def terms(
-        self,
-        batch: Batch,
-        state: Tensor,
-        skill_onehot: Tensor,
-        log_target: Tensor,
-        generators: Generators,
-    ) -> dict[str, Tensor]:
-        """Return log p*(s) and the bonus, weighted, (R, B) each.
+    def paid(self, batch: Batch, state: Tensor) -> Tensor:
+        """Return 1 / sqrt(pseudo-count) of the states of the last `fit`, (R, B).
 
         Raises ValueError for other states than those of the last `fit`: without an update on a
         state there is no gain.
@@ -106,11 +99,6 @@ class PseudoCount(nn.Module):
         if self._gain is None or self._gain[0] is not state:
             raise ValueError("pseudo-counts are known for the states of the last fit only")
         config = self.config
-        bonus = pseudo_count_bonus(
+        return pseudo_count_bonus(
             self._gain[1], self.observed, config.gain_scale, config.smallest_count
         )
-        return {"target": self.target_weight * log_target, "bonus": config.coefficient * bonus}
-
-    def entropies(self) -> dict[str, Tensor]:
-        """Return none: the bonus is no density."""
-        return {}
