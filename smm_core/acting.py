@@ -39,9 +39,7 @@ class ActingPolicy:
         self.layout, self.history = layout, history
         self.generators = Generators(seeds)
         inputs = layout.obs_size + layout.skill_size
-        self._actor = Actor(
-            self.generators, inputs, layout.action_size, hidden, activation
-        )
+        self._actor = Actor(self.generators, inputs, layout.action_size, hidden, activation)
         self._actor.requires_grad_(False)
         self._shapes = {name: t.shape[1:] for name, t in self._actor.state_dict().items()}
         runs = len(self.generators)

@@ -28,9 +28,9 @@ class HistoryConfig(Config):
 
     rule: str = option(
         "uniform",
-        "'uniform' over all iterations, 'exponential' favours late ones, "
-        "'last' over the newest `capacity` only",
-        choices=("uniform", "exponential", "last"),
+        "'uniform' over all iterations, 'linear' (the i-th weighs i) and 'exponential' favour "
+        "late ones, 'last' over the newest `capacity` only",
+        choices=("uniform", "linear", "exponential", "last"),
     )
     capacity: int = option(20, "number of snapshots kept", low=1)
     growth: float = option(
@@ -82,7 +82,10 @@ def checksum(data: bytes) -> str:
 class PolicyHistory:
     """A bounded set of snapshots whose weighted draw stands for the whole history.
 
-    Every new snapshot weighs 1 and the older ones are divided by `growth` (1 for 'uniform').
+    The i-th snapshot weighs 1 ('uniform'), i ('linear') or growth^i ('exponential', told by
+    dividing the older ones, since growth^i overflows). 'linear' is the step 2 / (i + 1) of
+    Frank-Wolfe's method, of which fictitious play is a case: the poor early policies fade as
+    1 / i^2, and the average still widens with the run.
     Above capacity the two neighbours that weigh least together become one: a survivor drawn by
     weight, carrying both weights. So each policy ever added keeps, in expectation, the
     probability that the full history would give it (Definition 3.1).
@@ -100,9 +103,11 @@ class PolicyHistory:
         if self.weights and snapshot.version <= self.newest:
             raise ValueError(f"policy {snapshot.version} is not newer than {self.newest}")
         growth = self.config.growth if self.config.rule == "exponential" else 1.0
+        # The newest is never merged, so its weight is still the number of those before.
+        before = self.weights[self.newest] if self.config.rule == "linear" and self.weights else 0
         self.weights = {version: w / growth for version, w in self.weights.items()}
         self.snapshots[snapshot.version] = snapshot
-        self.weights[snapshot.version] = 1.0
+        self.weights[snapshot.version] = before + 1.0
         if len(self.weights) > self.config.capacity:
             self._make_room()
 

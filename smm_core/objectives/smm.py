@@ -35,9 +35,7 @@ class StateMarginalMatching(nn.Module):
         self.optimizers = dict(self.density.optimizers)
         self.discriminator: Discriminator | None = None
         if layout.num_skills > 1:
-            self.discriminator = Discriminator(
-                generators, space, layout.num_skills, discriminator
-            )
+            self.discriminator = Discriminator(generators, space, layout.num_skills, discriminator)
             self.optimizers["discriminator"] = self.discriminator.optimizer
 
     def observe(self, state: Tensor, skill_onehot: Tensor) -> None:

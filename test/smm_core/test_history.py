@@ -52,20 +52,25 @@ def test_exponential_multiplies_the_chance_by_growth_from_policy_to_policy():
         assert kept[version + 1] / kept[version] == pytest.approx(1.5)
 
 
+def test_linear_gives_each_policy_a_chance_like_its_number():
+    kept = shares(history(range(10, 60, 10), capacity=5, rule="linear"))
+    assert kept == pytest.approx({10 * i: i / 15 for i in range(1, 6)})
+
+
 def test_last_gives_the_newest_policies_the_same_chance():
     kept = shares(history(range(1, 10), capacity=4, rule="last"))
     assert kept == pytest.approx(dict.fromkeys(range(6, 10), 0.25))
 
 
-@pytest.mark.parametrize(("rule", "growth"), [("uniform", 1.2), ("exponential", 1.2)])
+@pytest.mark.parametrize("rule", ["uniform", "linear", "exponential"])
 @pytest.mark.parametrize("capacity", [2, 5])
-def test_the_thinned_history_gives_every_policy_its_chance_on_average(rule, growth, capacity):
+def test_the_thinned_history_gives_every_policy_its_chance_on_average(rule, capacity):
     """Definition 3.1: which policies are kept is chance, what an episode plays is not biased."""
     count, trials = 20, 1500
-    full = shares(history(range(count), capacity=count, rule=rule, growth=growth))
+    full = shares(history(range(count), capacity=count, rule=rule))
     mean = Counter()
     for seed in range(trials):
-        thinned = history(range(count), seed, rule=rule, growth=growth, capacity=capacity)
+        thinned = history(range(count), seed, rule=rule, capacity=capacity)
         for version, share in shares(thinned).items():
             mean[version] += share / trials
     assert all(abs(mean[v] - full[v]) < 0.025 for v in full), (mean, full)
@@ -74,14 +79,14 @@ def test_the_thinned_history_gives_every_policy_its_chance_on_average(rule, grow
     assert old == pytest.approx(sum(full[v] for v in range(count // 2)), abs=0.04)
 
 
-@pytest.mark.parametrize("rule", ["uniform", "exponential", "last"])
+@pytest.mark.parametrize("rule", ["uniform", "linear", "exponential", "last"])
 @pytest.mark.parametrize("capacity", [1, 2, 4])
 def test_the_newest_policy_is_always_kept_and_the_capacity_never_passed(rule, capacity):
     kept = history((), capacity=capacity, rule=rule)
     for version in range(1, 30):
         kept.add(snapshot(version))
         assert kept.newest == version
-        assert kept.weights[version] == 1.0
+        assert kept.weights[version] == (version if rule == "linear" else 1.0)
         assert len(kept.weights) == min(version, capacity)
         assert set(kept.snapshots) == set(kept.weights)
 

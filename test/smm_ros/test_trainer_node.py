@@ -252,7 +252,7 @@ def test_parameters_are_described_with_their_ranges(start, ros):
     assert (limits.from_value, limits.to_value) == (1, 100_000)
     limits = discount.floating_point_range[0]
     assert (limits.from_value, limits.to_value) == (0.0, 1.0)
-    assert rule.additional_constraints == "one of: uniform, exponential, last"
+    assert rule.additional_constraints == "one of: uniform, linear, exponential, last"
     assert "Namespaces" in hands.description
     assert all(d.description and d.read_only for d in answer.descriptors)
 
