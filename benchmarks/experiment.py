@@ -15,8 +15,9 @@ import smm_core.envs
 import smm_ros.dclaw
 from smm_core import checkpoint
 from smm_core.config import from_mapping
-from smm_core.evaluation.evaluate import EvaluateConfig, evaluate, open_runs
+from smm_core.evaluation.evaluate import EvaluateConfig, evaluate
 from smm_core.evaluation.intervals import bootstrap_interval
+from smm_core.evaluation.trained_runs import open_runs
 from smm_core.run_folder import RunFolder
 from smm_core.train import TrainConfig, Training
 

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from smm_core import checkpoint
-from smm_core.evaluation.evaluate import visit
 from smm_core.evaluation.metrics import ANGLE_BINS, angle_entropy
+from smm_core.evaluation.player import visit
 from smm_core.history import PolicyHistory
 from smm_ros.bag import read_transitions
 from smm_ros.dclaw import ENV_ID

@@ -16,8 +16,9 @@ from rich.table import Table
 from smm_core.checkpoint import CheckpointError
 from smm_core.config import ConfigError
 from smm_core.evaluation.comparison import MEANINGS, CompareConfig, Comparison, Summary, compare
-from smm_core.evaluation.evaluate import EvaluateConfig, TrainedRuns, open_runs, opened
+from smm_core.evaluation.evaluate import EvaluateConfig, opened
 from smm_core.evaluation.plots import check_plane, draw
+from smm_core.evaluation.trained_runs import TrainedRuns, open_runs
 from smm_core.options import add_options, read_options
 from smm_core.transitions import TransitionError
 

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smm_core.config import Config, ConfigError, option
-from smm_core.evaluation.evaluate import EvaluateConfig, RunResult, TrainedRuns, opened
+from smm_core.evaluation.evaluate import EvaluateConfig, opened
 from smm_core.evaluation.intervals import STUDENT, TESTS, bootstrap_interval, one_sided_p
 from smm_core.evaluation.player import RANDOM
+from smm_core.evaluation.run_result import RunResult
+from smm_core.evaluation.trained_runs import TrainedRuns
 
 Array = NDArray[np.float64]
 

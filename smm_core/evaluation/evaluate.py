@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from smm_core import checkpoint
-from smm_core.acting import ActingPolicy
 from smm_core.config import Config, ConfigError, option
-from smm_core.environments import Env, make_env, make_envs, read_env_options
+from smm_core.environments import Env, make_env, make_envs
 from smm_core.evaluation.episode import Episode, reached
 from smm_core.evaluation.goals import GoalConfig, Search, reached_goals, sample_goals, search
 from smm_core.evaluation.marginals import MOST_BINS, Bins, BinsConfig, Marginal
@@ -26,11 +22,10 @@ from smm_core.evaluation.metrics import (
     log_density_of,
     valve_figures,
 )
-from smm_core.evaluation.player import AVERAGE, POLICIES, RANDOM, play, policy_of, spread
-from smm_core.history import PolicyHistory
+from smm_core.evaluation.player import AVERAGE, POLICIES, RANDOM, play, policy_of
+from smm_core.evaluation.run_result import RunResult
+from smm_core.evaluation.trained_runs import TrainedRuns
 from smm_core.learner import Learner
-from smm_core.rollout import Rollout
-from smm_core.run_folder import RunFolder
 from smm_core.targets.demonstrations import DemonstrationTarget
 
 FIGURES = ("marginal", "target", "nll", "goals", "halls", "valve")
@@ -68,57 +63,6 @@ class EvaluateConfig(Config):
     )
     bins: BinsConfig = option(BinsConfig(), "the bins of marginals")
     goal: GoalConfig = option(GoalConfig(), "goals")
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What one run reached with one of its policies."""
-
-    folder: Path
-    seed: int
-    """that the run was trained with"""
-    policy: str
-    figures: dict[str, float]
-    episodes: list[Episode]
-    marginal: Marginal | None = None
-    search: Search | None = None
-    walls: NDArray[np.float64] | None = None
-    """Corners of the free space, (W, 2), where the environment has a map of it."""
-
-
-@dataclass
-class TrainedRuns:
-    """The runs in a folder of `smm train`, opened at its newest checkpoint."""
-
-    folder: Path
-    env_id: str
-    env_options: dict[str, Any]
-    seeds: list[int]
-    learner: Learner
-    label: str
-    """The method in short."""
-    notes: list[str] = field(default_factory=list)
-    """What was left out of an evaluation, and why."""
-
-
-def env_of(folder: Path) -> tuple[str, dict[str, Any]]:
-    """Return id and options of the environment that a run folder's runs were trained in."""
-    settings = RunFolder(folder).settings()
-    return settings["env"], read_env_options(settings.get("env_options", ()))
-
-
-def open_runs(folder: Path) -> TrainedRuns:
-    """Open a run folder; raises ConfigError or CheckpointError where there is nothing to open."""
-    env_id, env_options = env_of(folder)
-    path = checkpoint.newest(RunFolder(folder).checkpoints)
-    if path is None:
-        raise ConfigError(f"{folder} has no checkpoint to evaluate; train it first")
-    learner = checkpoint.open_learner(path)
-    first = RunFolder(folder).settings().get("seed", 0)
-    seeds = [first + run for run in range(len(learner.generators))]
-    mixture = learner.config.method == "smm" and learner.layout.num_skills > 1
-    label = "sm4" if mixture else learner.config.method
-    return TrainedRuns(folder, env_id, env_options, seeds, learner, label)
 
 
 def evaluate(runs: TrainedRuns, policy: str, config: EvaluateConfig) -> list[RunResult]:
@@ -323,23 +267,6 @@ def bins_of(env: Env, learner: Learner, config: EvaluateConfig) -> Bins | None:
 def goals_of(env: Env, config: EvaluateConfig) -> GoalConfig:
     """Return where goals are by options or by the environment's metadata["goals"]."""
     return config.goal.over(env.unwrapped.metadata.get("goals", {}), "goals")
-
-
-def visit(
-    learner: Learner, env_id: str, history: PolicyHistory, seeds: Sequence[int], steps: int
-) -> NDArray[np.float32]:
-    """Play `steps` steps in one environment for each seed; return the states s, (R, steps, size).
-
-    Each episode draws its policy from `history`; an empty one plays uniformly random actions.
-    A learner of several runs is represented by its first.
-    """
-    sac, played = learner.config.sac, spread(history, [0] * len(seeds))
-    acting = ActingPolicy(learner.layout, sac.hidden, played, seeds, sac.policy_activation)
-    rollout = Rollout(make_envs(env_id, len(seeds)), acting, seeds)
-    next_obs = np.stack([rollout.step().next_obs for _ in range(steps)], axis=1)
-    rollout.close()
-    states: NDArray[np.float32] = learner.space.select(torch.from_numpy(next_obs)).numpy()
-    return states
 
 
 def _seed(seed: int, run: int) -> int:

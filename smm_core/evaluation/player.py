@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from smm_core.acting import ActingPolicy
 from smm_core.config import ConfigError
-from smm_core.environments import Environments, Info
+from smm_core.environments import Environments, Info, make_envs
 from smm_core.evaluation.episode import Episode
 from smm_core.history import PolicyHistory, Snapshot
 from smm_core.learner import Learner
@@ -182,6 +182,23 @@ def _in_turn(copies: Sequence[list[Episode]], episodes: int, num_skills: int) ->
     """Return a run's episodes in the order of their numbers, with the skills of `SkillsInTurn`."""
     numbered = [(n, copies[n % len(copies)][n // len(copies)]) for n in range(episodes)]
     return [dataclasses.replace(episode, skill=n % num_skills) for n, episode in numbered]
+
+
+def visit(
+    learner: Learner, env_id: str, history: PolicyHistory, seeds: Sequence[int], steps: int
+) -> NDArray[np.float32]:
+    """Play `steps` steps in one environment for each seed; return the states s, (R, steps, size).
+
+    Each episode draws its policy from `history`; an empty one plays uniformly random actions.
+    A learner of several runs is represented by its first.
+    """
+    sac, played = learner.config.sac, spread(history, [0] * len(seeds))
+    acting = ActingPolicy(learner.layout, sac.hidden, played, seeds, sac.policy_activation)
+    rollout = Rollout(make_envs(env_id, len(seeds)), acting, seeds)
+    next_obs = np.stack([rollout.step().next_obs for _ in range(steps)], axis=1)
+    rollout.close()
+    states: NDArray[np.float32] = learner.space.select(torch.from_numpy(next_obs)).numpy()
+    return states
 
 
 def spread(history: PolicyHistory, runs: Sequence[int]) -> PolicyHistory:

@@ -13,8 +13,10 @@ import pytest
 from smm_core.config import ConfigError
 from smm_core.evaluation import comparison
 from smm_core.evaluation.comparison import MEANINGS, CompareConfig, Comparison, compare
-from smm_core.evaluation.evaluate import EvaluateConfig, RunResult, TrainedRuns
+from smm_core.evaluation.evaluate import EvaluateConfig
 from smm_core.evaluation.goals import Search
+from smm_core.evaluation.run_result import RunResult
+from smm_core.evaluation.trained_runs import TrainedRuns
 
 
 def result(seed=0, search=None, policy="average", **figures):

@@ -5,7 +5,6 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
 
 from smm_core.config import ConfigError, from_mapping
 from smm_core.environments import make_env
@@ -13,24 +12,11 @@ from smm_core.evaluation.episode import Episode
 from smm_core.evaluation.evaluate import (
     EvaluateConfig,
     bins_of,
-    env_of,
     evaluate,
     goals_of,
-    open_runs,
-    visit,
 )
 from smm_core.evaluation.goals import GoalConfig
-from smm_core.history import PolicyHistory
-from smm_core.learner import Learner, LearnerConfig
-from smm_core.sac import SACConfig
-from smm_core.state_space import StateConfig
-from smm_core.transitions import Layout
-
-CONFIG = LearnerConfig(
-    replay_capacity=10,
-    sac=SACConfig(hidden=(8,)),
-    state=StateConfig(linear=(2,), circular=(0, 1)),
-)
+from smm_core.evaluation.trained_runs import open_runs
 
 RING_BINS = {"names": ["angle"], "circular": [0, 1], "bin_width": [math.radians(10)]}
 
@@ -57,41 +43,6 @@ def played(monkeypatch):
 def settings(**values):
     small = {"episodes": 12, "side_by_side": 3, "goals": 20, "goal_episodes": 6}
     return from_mapping(EvaluateConfig, small | values)
-
-
-def test_states_are_those_reached_in_each_environment():
-    learner = Learner(Layout(3, 1), CONFIG, [0])
-    states = visit(learner, "Pendulum-v1", PolicyHistory(CONFIG.history), [1, 2], 30)
-    assert states.shape == (2, 30, 2)
-    assert (np.abs(states[:, :, 0]) <= 8).all()  # the pendulum's velocity limit, rad/s
-    assert (np.abs(states[:, :, 1]) <= np.pi + 1e-6).all()
-    assert not np.array_equal(states[0], states[1])
-
-
-def test_the_policies_of_the_history_are_played():
-    learner = Learner(Layout(3, 1), CONFIG, [0])
-    with torch.no_grad():  # always the largest torque, one way
-        for name, weights in learner.sac.actor.named_parameters():
-            weights.zero_()
-            if name.endswith("2.bias"):
-                weights[..., 0] = 5.0
-                weights[..., 1] = -5.0
-    learner.snapshot()
-    driven = visit(learner, "Pendulum-v1", learner.history.averaged(), [1], 200)
-    blind = visit(learner, "Pendulum-v1", PolicyHistory(CONFIG.history), [1], 200)
-    assert not np.array_equal(driven, blind)
-    again = visit(learner, "Pendulum-v1", learner.history.averaged(), [1], 200)
-    np.testing.assert_array_equal(driven, again)
-
-
-def test_a_run_folder_says_what_it_was_trained_in_and_by_what(trained, square):
-    folder = trained(env=square, env_options=["speed=0.2"], seed=3, runs=2)
-    assert env_of(folder) == (square, {"speed": 0.2})
-    runs = open_runs(folder)
-    assert (runs.seeds, runs.label) == ([3, 4], "smm")
-    assert runs.learner.steps == 40
-    mixture = open_runs(trained("mixture", env=square, learner={"num_skills": 2}))
-    assert mixture.label == "sm4"
 
 
 def test_every_figure_that_the_environment_allows_is_measured(trained, square):
@@ -211,16 +162,6 @@ def test_a_target_of_entries_that_are_not_counted_is_left_out(trained, square):
     figures = evaluate(runs, "random", settings(coordinates=["y"]))[0].figures
     assert "total_variation" not in figures
     assert any("entries that are not counted" in note for note in runs.notes)
-
-
-def test_a_folder_without_a_run_or_a_checkpoint_is_named(trained, tmp_path):
-    with pytest.raises(ConfigError, match="nowhere is no run folder"):
-        open_runs(tmp_path / "nowhere")
-    folder = trained()
-    for file in (folder / "checkpoints").iterdir():
-        file.unlink()
-    with pytest.raises(ConfigError, match="run has no checkpoint to evaluate"):
-        open_runs(folder)
 
 
 def test_metadata_that_is_wrong_names_where_it_comes_from(trained, square, monkeypatch):

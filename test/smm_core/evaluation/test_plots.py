@@ -9,10 +9,10 @@ import pytest
 from smm_core.config import ConfigError
 from smm_core.evaluation.comparison import CompareConfig, Comparison
 from smm_core.evaluation.episode import Episode, reached
-from smm_core.evaluation.evaluate import RunResult
 from smm_core.evaluation.goals import Search
 from smm_core.evaluation.marginals import Bins, BinsConfig, Marginal
 from smm_core.evaluation.plots import draw
+from smm_core.evaluation.run_result import RunResult
 
 PLANE = BinsConfig(
     names=("x", "y", "z"), entries=(0, 1, 2), low=(-3.0,) * 3, high=(3.0,) * 3, bin_width=(0.25,)
