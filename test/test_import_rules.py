@@ -63,6 +63,7 @@ CORE_LEVELS = {
     "rollout": 12,
     "train": 13,
     "evaluation.trained_runs": 12,
+    "evaluation.groups": 13,
     "evaluation.player": 13,
     "evaluation.evaluate": 14,
     "evaluation.comparison": 15,

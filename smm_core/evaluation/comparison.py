@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from smm_core.config import Config, ConfigError, option
 from smm_core.evaluation.evaluate import EvaluateConfig, opened
+from smm_core.evaluation.groups import check_runs, notes_on
 from smm_core.evaluation.intervals import STUDENT, TESTS, bootstrap_interval, one_sided_p
 from smm_core.evaluation.player import RANDOM
 from smm_core.evaluation.run_result import RunResult
@@ -166,10 +167,10 @@ def compare(
 ) -> Comparison:
     """Evaluate all runs and put those with the same label together; tell `report` what is played.
 
-    Raises ConfigError, before anything is played, where the runs are of different environments
-    or twice of one folder, and where there is no group to be the baseline.
+    Raises ConfigError, before anything is played, where `check_runs` does and where there is no
+    group to be the baseline.
     """
-    _check_runs(runs)
+    check_runs(runs)
     plan = _plan(runs, evaluation)
     _check_baseline(config, [label for label, _, _ in plan])
     groups: dict[str, list[RunResult]] = {}
@@ -181,7 +182,7 @@ def compare(
             report(f"playing {folder}: {evaluation.episodes} episodes of {label}")
             groups.setdefault(label, []).extend(evaluations[index].results(policy))
     notes = dict.fromkeys(note for trained in runs for note in trained.notes)
-    return Comparison(groups, config, [*notes, *_bias(groups)])
+    return Comparison(groups, config, [*notes_on(runs), *notes, *_bias(groups)])
 
 
 def _plan(runs: Sequence[TrainedRuns], evaluation: EvaluateConfig) -> list[tuple[str, str, int]]:
@@ -200,21 +201,6 @@ def _check_baseline(config: CompareConfig, labels: Iterable[str]) -> None:
     if config.baseline and config.baseline not in labels:
         known = ", ".join(dict.fromkeys(labels))
         raise ConfigError(f"baseline is {config.baseline!r}, expected one of: {known}")
-
-
-def _check_runs(runs: Sequence[TrainedRuns]) -> None:
-    first, folders = runs[0], set()
-    for other in runs:
-        folder = other.folder.resolve()
-        if folder in folders:
-            raise ConfigError(f"{other.folder} is given twice; name each run folder once")
-        folders.add(folder)
-        if (other.env_id, other.env_options) != (first.env_id, first.env_options):
-            raise ConfigError(
-                f"{other.folder} was trained in {other.env_id} {other.env_options}, but "
-                f"{first.folder} in {first.env_id} {first.env_options}; compare runs of one "
-                "environment"
-            )
 
 
 def _bias(groups: dict[str, list[RunResult]]) -> list[str]:
