@@ -116,8 +116,8 @@ def _table(comparison: Comparison) -> Table:
     table = Table(title=f"mean over runs [{level} bootstrap interval]", title_justify="left")
     table.add_column("figure")
     table.add_column("unit")
-    for label, results in comparison.groups.items():
-        table.add_column(f"{label}\n{len(results)} runs", justify="right")
+    for label in comparison.groups:
+        table.add_column(f"{label}\n{comparison.count(label)}", justify="right")
     for name in comparison.figures:
         if name == "outside_share" and not _is_ever_positive(comparison, name):
             continue

@@ -89,11 +89,12 @@ class Comparison:
         self, groups: dict[str, list[RunResult]], config: CompareConfig, notes: Sequence[str] = ()
     ) -> None:
         _check_baseline(config, groups)
-        self.groups, self.config, self.notes = groups, config, list(notes)
+        self.groups, self.config = groups, config
         self.summaries = {
             label: {name: self._summary(label, name) for name in self._names(label)}
             for label in groups
         }
+        self.notes = [*notes, *self._untested()]
 
     @property
     def figures(self) -> list[str]:
@@ -130,6 +131,11 @@ class Comparison:
         """Return the interval of the mean of values (runs, ...)."""
         return bootstrap_interval(values, self.config.confidence, self.config.resamples)
 
+    def count(self, label: str) -> str:
+        """Return how many runs a group has, in words."""
+        count = len(self.groups[label])
+        return f"{count} run" + "s" * (count != 1)
+
     def _lines(self) -> Iterator[tuple[Any, ...]]:
         for label, results in self.groups.items():
             for r in results:
@@ -151,6 +157,40 @@ class Comparison:
             p_value = one_sided_p(values, others, better, self.config.test)
         low, high = self.interval(values)
         return Summary(values, float(low), float(high), p_value)
+
+    def _untested(self) -> list[str]:
+        """Say why there is no interval or no p-value where there is none."""
+        notes, baseline = [], self.config.baseline
+        single = [label for label, results in self.groups.items() if len(results) < 2]
+        if single:
+            notes.append(
+                f"no interval and no p-value of one run alone: {', '.join(single)}; train other "
+                "seeds besides (smm train --runs or --seed)"
+            )
+        if not baseline and len(self.groups) > 1:
+            notes.append("no p-values: --baseline names no group to test the others against")
+        elif baseline in single:
+            notes.append(f"no p-values: the baseline {baseline!r} has one run, expected two")
+        elif baseline:
+            notes += self._untested_figures(baseline, single)
+        return notes
+
+    def _untested_figures(self, baseline: str, single: Sequence[str]) -> list[str]:
+        """Say why some figures of groups that are tested have no p-value."""
+        untested = {
+            name
+            for label, found in self.summaries.items()
+            for name, summary in found.items()
+            if label != baseline and label not in single and math.isnan(summary.p_value)
+        }
+        lacking = [n for n in self.figures if n in untested - self.summaries[baseline].keys()]
+        notes = [
+            f"no p-value of {MEANINGS[name].text!r}: the baseline {baseline!r} does not have it"
+            for name in lacking
+        ]
+        if untested.difference(lacking, ["outside_share"]):
+            notes.append("no p-value where the runs of both groups are each all alike")
+        return notes
 
     def _curves(self, label: str) -> dict[str, Any]:
         found = [r.search.found_within for r in self.groups[label] if r.search is not None]
@@ -204,14 +244,21 @@ def _check_baseline(config: CompareConfig, labels: Iterable[str]) -> None:
 
 
 def _bias(groups: dict[str, list[RunResult]]) -> list[str]:
-    """Say by how much the entropies are too low."""
-    found = [r.marginal.bias for results in groups.values() for r in results if r.marginal]
+    """Say by how much the entropies are too low, and what the divergences depend on."""
+    results = [r for group in groups.values() for r in group]
+    found = [r.marginal for r in results if r.marginal]
     if not found:
         return []
-    return [
+    notes = [
         "entropies and divergences are plug-in figures over bins; entropies are low by up to "
-        f"about {max(found):.3f} nats, more where states of an episode are alike"
+        f"about {max(m.bias for m in found):.3f} nats, more where states of an episode are alike"
     ]
+    if any("kl_target_policy" in r.figures for r in results):
+        notes.append(
+            "KL(p* || rho) depends on the number of episodes: a bin never visited counts as "
+            f"1/{found[0].bins.size} of one state; compare figures of equally many episodes"
+        )
+    return notes
 
 
 def _json(summary: Summary) -> dict[str, Any]:

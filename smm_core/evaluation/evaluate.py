@@ -34,6 +34,16 @@ TOLD = {HALLS: "hall_reached", VALVE: "valve_angle"}
 """Figures of what the environment tells under a name."""
 
 
+_NO_BINS = (
+    "the environment names no bins; give --bins.names and --bins.bin_width with --bins.entries, "
+    "--bins.low and --bins.high, with --bins.circular, or with all of these"
+)
+_NO_GOALS = (
+    "the environment names no goals; give --goal.entries, --goal.low, --goal.high and, unless it "
+    f"is {GoalConfig().radius}, --goal.radius"
+)
+
+
 @dataclass(frozen=True)
 class EvaluateConfig(Config):
     """How learnt policies are played and what is measured of them."""
@@ -95,8 +105,7 @@ class Evaluation:
         self.bins, self.goal = bins_of(env, runs.learner, config), goals_of(env, config)
         self.log_target: NDArray[np.float64] | None = None
         has_bins = [
-            self._offers(figure, self.bins is not None, "the environment names no bins")
-            for figure in (MARGINAL, TARGET)
+            self._offers(figure, self.bins is not None, _NO_BINS) for figure in (MARGINAL, TARGET)
         ]
         if self.bins is not None and has_bins[1]:
             self.log_target = self._target(self.bins)
@@ -111,6 +120,7 @@ class Evaluation:
     def results(self, policy: str) -> list[RunResult]:
         """Play and measure every run."""
         runs, config = self.runs, self.config
+        self._tell_untrained(policy)
         episodes = play(
             runs.learner,
             policy_of(runs.learner, policy, config.on_policy),
@@ -176,15 +186,15 @@ class Evaluation:
     def _has_goals(self) -> bool:
         """Return whether goals are looked for, in as many episodes of each skill as it takes."""
         config, skills = self.config, self.runs.learner.layout.num_skills
-        if not self._offers(GOALS, bool(self.goal.entries), "the environment names no goals"):
+        if not self._offers(GOALS, bool(self.goal.entries), _NO_GOALS):
             return False
         needed = config.goal_episodes * skills
         return self._offers(
             GOALS,
             config.episodes >= needed,
             f"goal_episodes is {config.goal_episodes}, but each of the {skills} skills of "
-            f"{self.runs.label} plays {config.episodes // skills}; play {needed} episodes or more,"
-            " or look for goals in fewer",
+            f"{self.runs.label} plays {config.episodes // skills}; give --episodes {needed} or "
+            "more, or a smaller --goal_episodes",
         )
 
     def _search(self, episodes: list[Episode], seed: int) -> Search:
@@ -208,12 +218,28 @@ class Evaluation:
         reason = "no target density over the bins is known"
         if density is not None:
             reason = (
-                f"the target is not normalised over {bins.size} bins, at most {MOST_BINS}"
+                f"the target is not normalised over {bins.size} bins, at most {MOST_BINS}; count "
+                "fewer coordinates (--coordinates) or in wider bins (--bins.bin_width)"
                 if bins.size > MOST_BINS
-                else "the target also depends on entries that are not counted in bins"
-            ) + "; name some of the coordinates"
+                else "the target also depends on entries that are not counted in bins; count "
+                "those too (--coordinates, --bins.entries)"
+            )
         self._offers(TARGET, found is not None, reason)
         return found
+
+    def _tell_untrained(self, policy: str) -> None:
+        learner = self.runs.learner
+        kept = learner.history.weights
+        # Version 1 is kept when learning begins.
+        is_first_alone = policy == AVERAGE and list(kept) == [1]
+        if policy == RANDOM or (learner.updates and kept and not is_first_alone):
+            return
+        played = "the policy that learning begins with" if kept else "uniformly random actions"
+        self._note(
+            f"policy {policy!r} of {self.runs.folder} is untrained: it plays {played}, after "
+            f"{learner.steps} steps of which the first {learner.config.random_steps} are random "
+            "(random_steps)"
+        )
 
     def _describe_target(self) -> None:
         """Say how good a fitted target is, and where log p* is known up to a constant only."""

@@ -133,7 +133,7 @@ def _heat_maps(comparison: Comparison, bins: Bins, plane: tuple[int, int]) -> Fi
     """Draw each group's log marginal over a plane, the mean over its runs (figure 6)."""
     first = next(iter(comparison.groups.values()))[0]
     maps = {
-        f"{label} ({len(results)} runs)": np.mean(
+        f"{label} ({comparison.count(label)})": np.mean(
             [_share(bins, plane, r.episodes) for r in results], axis=0
         )
         for label, results in comparison.groups.items()

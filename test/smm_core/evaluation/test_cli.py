@@ -26,6 +26,7 @@ def test_json_is_one_object_in_the_last_line_and_the_same_again(trained, capsys)
     assert 0 < figures["state_entropy"]["mean"] < math.log(36)
     assert figures["nll"]["mean"] is not None
     assert any("plug-in" in note for note in found[0]["notes"])
+    assert any("never visited counts as 1/36 of one state" in n for n in found[0]["notes"])
 
 
 def test_the_table_has_a_column_for_each_group_and_a_p_value(trained, capsys, tmp_path):
@@ -35,6 +36,7 @@ def test_the_table_has_a_column_for_each_group_and_a_p_value(trained, capsys, tm
     assert evaluate_cli.main([*lines, *SMALL, "--plots", str(tmp_path / "plots")]) == 0
     shown = capsys.readouterr().out
     assert "mine" in shown
+    assert "2 runs" in shown
     assert "entropy of the state marginal" in shown
     assert "p = " in shown
     rows = list(csv.DictReader((tmp_path / "all.csv").open()))

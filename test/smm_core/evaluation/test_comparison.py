@@ -67,7 +67,46 @@ def test_json_holds_numbers_or_null_and_the_curve():
     assert data["groups"]["smm"]["runs"] == [{"folder": "runs/a", "seed": 7}]
     assert data["groups"]["sac"]["figures"]["nll"]["values"] == [None, 1.0]
     assert data["units"] == {"nll": "nats", "goals_found": "share"}
-    assert data["notes"] == ["a note"]
+    assert data["notes"][0] == "a note"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "baseline", "expected"),
+    [
+        ({"smm": 2}, "", []),
+        ({"smm": 2, "sac": 1}, "smm", ["no interval and no p-value of one run alone: sac;"]),
+        (
+            {"smm": 2, "sac": 1},
+            "sac",
+            [
+                "no interval and no p-value of one run alone: sac;",
+                "the baseline 'sac' has one run",
+            ],
+        ),
+        ({"smm": 2, "sac": 2}, "", ["--baseline names no group to test the others against"]),
+        ({"smm": 2, "sac": 2}, "sac", []),
+    ],
+)
+def test_why_there_is_no_p_value_is_said_once(sizes, baseline, expected):
+    groups = {label: group([1.0, 2.5][:size]) for label, size in sizes.items()}
+    notes = Comparison(groups, CompareConfig(baseline=baseline)).notes
+    assert len(notes) == len(expected)
+    assert all(text in note for text, note in zip(expected, notes, strict=True))
+
+
+def test_a_figure_that_the_baseline_lacks_or_that_never_varies_is_named_as_not_tested():
+    ours = [result(seed, nll=float(seed), halls_reached=1.0) for seed in (0, 1)]
+    theirs = [result(seed, halls_reached=0.5) for seed in (0, 1)]
+    notes = Comparison({"smm": ours, "sac": theirs}, CompareConfig(baseline="sac")).notes
+    assert notes == [
+        f"no p-value of {MEANINGS['nll'].text!r}: the baseline 'sac' does not have it",
+        "no p-value where the runs of both groups are each all alike",
+    ]
+
+
+def test_runs_are_counted_in_words():
+    found = Comparison({"smm": group([1.0]), "sac": group([1.0, 2.0])}, CompareConfig())
+    assert (found.count("smm"), found.count("sac")) == ("1 run", "2 runs")
 
 
 def test_csv_has_a_line_for_each_run_and_figure(tmp_path):
@@ -107,7 +146,8 @@ def test_folders_of_one_label_are_one_group_and_policies_are_told_apart(played):
     runs = [make("a", "smm"), make("b", "sac"), make("c", "smm", seeds=(2, 3))]
     one = compare(runs, EvaluateConfig(), CompareConfig())
     assert {label: len(found) for label, found in one.groups.items()} == {"smm": 4, "sac": 2}
-    assert one.notes == ["the same note"]
+    assert one.notes[:-1] == ["the same note"]
+    assert "--baseline names no group" in one.notes[-1]
     calls.clear()
     policies = EvaluateConfig(policies=("average", "last", "random"))
     several = compare(runs, policies, CompareConfig())

@@ -1,7 +1,9 @@
 """What runs have learnt, played and measured; from a run folder to its figures."""
 
+import argparse
 import math
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from smm_core.evaluation.evaluate import (
 )
 from smm_core.evaluation.goals import GoalConfig
 from smm_core.evaluation.trained_runs import open_runs
+from smm_core.options import add_options
 
 RING_BINS = {"names": ["angle"], "circular": [0, 1], "bin_width": [math.radians(10)]}
 
@@ -111,7 +114,14 @@ def test_an_option_equal_to_its_default_takes_precedence_too(trained, square, mo
 def test_bins_given_as_options_do_without_the_environments(trained):
     runs = open_runs(trained())
     assert "state_entropy" not in evaluate(runs, "random", settings())[0].figures
-    assert any("names no bins" in note for note in runs.notes)
+    (note,) = [note for note in runs.notes if "figure 'marginal'" in note]
+    parser = argparse.ArgumentParser()
+    add_options(parser, EvaluateConfig)
+    named = set(re.findall(r"--[a-z._]+[a-z]", note))
+    assert "--bins.names" in named
+    assert all(f"{name} " in parser.format_help() for name in named)
+    (note,) = [note for note in runs.notes if "figure 'goals'" in note]
+    assert {"--goal.entries", "--goal.radius"} <= set(re.findall(r"--[a-z._]+[a-z]", note))
     figures = evaluate(runs, "random", settings(bins=RING_BINS))[0].figures
     assert 0 < figures["state_entropy"] < math.log(36)
     assert 0 < figures["kl_policy_target"] < math.log(36)
@@ -211,13 +221,34 @@ def test_too_few_episodes_for_goals_leave_them_out_unless_they_were_named(traine
     figures = evaluate(runs, "random", settings(episodes=11))[0].figures
     assert "goals_found" not in figures
     assert "state_entropy" in figures
-    message = "goal_episodes is 6, but each of the 2 skills of sm4 plays 5; play 12 episodes"
+    message = "goal_episodes is 6, but each of the 2 skills of sm4 plays 5; give --episodes 12"
     assert any(message in note for note in runs.notes)
     assert "goals_found" in evaluate(runs, "random", settings(episodes=12))[0].figures
     played.clear()
     with pytest.raises(ConfigError, match="no figure 'goals': " + message):
         evaluate(runs, "random", settings(episodes=11, figures=["goals"]))
     assert not played
+
+
+@pytest.mark.parametrize(
+    ("steps", "untrained"),
+    [
+        # Learning begins after 4 steps, and a policy is kept then and every third step after.
+        (3, {"average": "uniformly random actions", "last": "uniformly random actions"}),
+        (4, {"average": "policy that learning begins", "last": "policy that learning begins"}),
+        (6, {"average": "policy that learning begins"}),
+        (7, {}),
+    ],
+)
+def test_a_policy_that_has_learnt_nothing_is_told_of(trained, played, steps, untrained):
+    folder = trained(str(steps), steps=steps)
+    for policy in ("average", "last", "random"):
+        runs = open_runs(folder)
+        evaluate(runs, policy, settings())
+        notes = [note for note in runs.notes if "untrained" in note]
+        assert len(notes) == (policy in untrained)
+        assert all(f"{policy!r} of {folder}" in note for note in notes)
+        assert all(untrained[policy] in note for note in notes)
 
 
 def test_halls_reached_before_what_the_replay_keeps_are_told_of(trained, square):
