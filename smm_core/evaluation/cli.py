@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,11 +47,28 @@ def _compare(arguments: argparse.Namespace, console: Console) -> Comparison:
     """Play and measure all runs; raises ConfigError for most mistakes before it plays."""
     evaluation = read_options(EvaluateConfig, arguments.config, vars(arguments))
     comparing = read_options(CompareConfig, None, vars(arguments))
+    _check_free(arguments.csv, arguments.plots)
     runs = [_open(word) for word in arguments.runs]
     if arguments.plane:
         with opened(runs[0], evaluation) as first:
             check_plane(first.bins, arguments.plane)
     return compare(runs, evaluation, comparing, lambda text: console.print(text, markup=False))
+
+
+def _check_free(csv: Path | None, plots: Path | None) -> None:
+    """Raise ConfigError where files can not be written, or others would be lost or mixed in."""
+    if csv is not None and csv.exists():
+        raise ConfigError(f"--csv {csv} exists; name a new file")
+    for option, folder in (("--csv", csv and csv.parent), ("--plots", plots)):
+        if folder is None:
+            continue
+        nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not nearest.is_dir():
+            raise ConfigError(f"{option}: {nearest} is a file, expected a folder")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise ConfigError(f"{option}: the folder {nearest} can not be written to")
+    if plots is not None and any(plots.glob("*.png")):
+        raise ConfigError(f"--plots {plots} holds PNGs already; name a new folder, or remove them")
 
 
 def _write(comparison: Comparison, arguments: argparse.Namespace, console: Console) -> None:
@@ -76,8 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", type=Path, help="YAML file of settings below, but for the comparison's"
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure of every run")
-    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw PNGs")
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="write every figure of every run to a new file"
+    )
+    parser.add_argument(
+        "--plots", type=Path, metavar="FOLDER", help="draw PNGs in a folder that holds none yet"
+    )
     parser.add_argument(
         "--plane",
         nargs=2,

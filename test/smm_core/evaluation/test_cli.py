@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import os
+from pathlib import Path
 
 import pytest
 
@@ -83,15 +85,60 @@ def test_the_plane_is_of_two_coordinates_that_are_counted(trained, square, capsy
 
 
 @pytest.mark.parametrize("option", ["--csv", "--plots"])
-def test_what_was_measured_is_printed_where_a_file_can_not_be_written(
-    trained, capsys, tmp_path, option
+def test_what_was_measured_is_printed_where_a_file_can_not_be_written_after_all(
+    trained, capsys, tmp_path, monkeypatch, option
 ):
-    (tmp_path / "file").touch()
-    refused = str(tmp_path / "file" / "new")
-    assert evaluate_cli.main([str(trained()), option, refused, *SMALL]) == 1
+    def full(*arguments):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(evaluate_cli, "draw", full)
+    monkeypatch.setattr(evaluate_cli.Comparison, "write_csv", full)
+    assert evaluate_cli.main([str(trained()), option, str(tmp_path / "new"), *SMALL]) == 1
     shown = capsys.readouterr()
     assert "entropy of the state marginal" in shown.out
-    assert "error: " in shown.err
+    assert "error: no space left" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "message"),
+    [
+        ("--csv", "old.csv", "old.csv exists; name a new file"),
+        ("--csv", "old.csv/new/figures.csv", "old.csv is a file, expected a folder"),
+        ("--csv", "pictures", "pictures exists; name a new file"),
+        ("--plots", "old.csv", "old.csv is a file, expected a folder"),
+        ("--plots", "old.csv/new", "old.csv is a file, expected a folder"),
+        ("--plots", "pictures", "pictures holds PNGs already; name a new folder"),
+        ("--plots", "closed/new", "closed can not be written to"),
+        ("--csv", "closed/new/figures.csv", "closed can not be written to"),
+    ],
+)
+def test_files_that_could_not_be_written_or_would_be_lost_are_told_of_before_playing(
+    trained, capsys, tmp_path, monkeypatch, option, path, message
+):
+    (tmp_path / "old.csv").touch()
+    for folder in ("pictures", "closed"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "pictures" / "marginals.png").touch()
+    monkeypatch.setattr(os, "access", lambda where, mode: Path(where).name != "closed")
+    before = sorted(tmp_path.rglob("*"))
+    assert evaluate_cli.main([str(trained()), option, str(tmp_path / path), *SMALL]) == 1
+    error = "".join(capsys.readouterr().err.split())  # lines are broken wherever a path is long
+    assert "".join(message.split()) in error
+    assert "playing" not in error
+    assert {p for p in tmp_path.rglob("*") if "run" not in p.parts} == set(before)
+
+
+def test_files_go_into_new_folders_and_into_one_without_pictures(
+    trained, capsys, tmp_path, monkeypatch
+):
+    folder = trained()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "notes.txt").touch()
+    for plots, csv_file in (("plots", "figures.csv"), ("new/plots", "a/b/figures.csv")):
+        assert evaluate_cli.main([str(folder), "--plots", plots, "--csv", csv_file, *SMALL]) == 0
+        assert Path(csv_file).read_text()
+        assert Path(plots, "figures.png").exists()
 
 
 def test_a_folder_given_twice_is_refused(trained, capsys):
