@@ -246,6 +246,12 @@ class ManipulationEnv(gymnasium.Env[Floats, Floats]):
 def _fetch(render_mode: str | None) -> Any:
     """Load the simulated arm, which takes MuJoCo and is therefore done only here."""
     try:
+        from farama_notifications import notifications
+
+        # What gymnasium-robotics prints at its import is about its Adroit hands alone.
+        told = notifications.get("gymnasium_robotics", {})
+        for version in [v for v, text in told.items() if text.startswith("AdroitHand")]:
+            del told[version]
         from smm_core.envs.fetch import CentredFetch
     except ImportError as error:
         raise DependencyNotInstalled(

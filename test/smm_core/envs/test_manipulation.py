@@ -252,3 +252,10 @@ def test_missing_physics_are_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "smm_core.envs.fetch", raising=False)
     with pytest.raises(DependencyNotInstalled, match="gymnasium-robotics and MuJoCo.*pip install"):
         gymnasium.make(MANIPULATION_UNIFORM_ID)
+
+
+def test_nothing_is_printed_of_environments_that_are_not_ours():
+    code = f"import gymnasium, smm_core.envs;gymnasium.make({MANIPULATION_UNIFORM_ID!r}).close()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Adroit" not in done.stderr
