@@ -41,6 +41,7 @@ test: lint  ## check style and types, then run the tests
 
 lint: setup  ## check style and types only
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check smm_core smm_ros test benchmarks launch setup.py
 	$(BIN)/mypy
 
 clean:  ## remove .venv and everything built
