@@ -49,8 +49,11 @@ def from_mapping(
 ) -> C:
     """Read a nested mapping strictly; what it does not name is as in `default`.
 
-    Raises ConfigError for an unknown key (naming the nearest known one) or a bad value.
+    Raises ConfigError for an unknown key (naming the nearest known one) or a bad value, by the
+    path that leads there: `where`, which ends in a dot or is empty, and the names of the groups.
     """
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"'{where[:-1]}' is {mapping!r}, expected a group of settings")
     known = {f.name for f in dataclasses.fields(cls)}
     types = get_type_hints(cls)
     plain = cls()
@@ -64,11 +67,17 @@ def from_mapping(
             raise ConfigError(f"unknown setting '{where}{key}'; {hint}")
         nested = types[key]
         if isinstance(nested, type) and issubclass(nested, Config):
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"'{where}{key}' is {value!r}, expected a group of settings")
             value = from_mapping(nested, value, f"{where}{key}.", getattr(default, key))
         values[key] = value
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        raise by_path(error, cls, where) from error
+
+
+def by_path(error: ConfigError, cls: type[Config], where: str) -> ConfigError:
+    """Return the error of a setting as its user knows it: by its path, not by its class."""
+    return ConfigError(str(error).replace(f"{cls.__name__}.", where, 1))
 
 
 def to_mapping(config: Config) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from smm_core.config import Config, ConfigError
+from smm_core.config import Config, ConfigError, by_path
 
 C = TypeVar("C", bound=Config)
 
@@ -105,8 +105,7 @@ def _replaced(config: C, overrides: Mapping[str, Any], prefix: str) -> C:
     try:
         return dataclasses.replace(config, **changes)
     except ConfigError as error:
-        message = str(error).replace(f"{type(config).__name__}.", prefix)
-        raise ConfigError(f"parameter {message}") from error
+        raise ConfigError(f"parameter {by_path(error, type(config), prefix)}") from error
 
 
 def _leaves(

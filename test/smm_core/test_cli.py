@@ -32,7 +32,8 @@ def test_json_is_one_object_in_the_last_line(tmp_path, capsys):
     [
         (["NoSuchEnv-v0"], "NoSuchEnv"),
         (["CartPole-v1"], "bounded Box"),
-        (["Pendulum-v1", "--steps", "0"], "TrainConfig.steps is 0, expected at least 1"),
+        (["Pendulum-v1", "--steps", "0"], "error: steps is 0, expected at least 1"),
+        (["Pendulum-v1", "--learner.sac.hidden", "0"], "error: learner.sac.hidden is 0, expected"),
         (["Pendulum-v1", "--env_options", "mass=3"], "unexpected keyword argument 'mass'"),
     ],
 )

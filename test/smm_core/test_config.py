@@ -114,9 +114,42 @@ def test_an_unknown_name_is_refused_with_the_nearest_or_the_known_ones(mapping, 
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
-def test_a_bad_value_deep_in_a_mapping_is_named():
-    with pytest.raises(ConfigError, match=r"Inner\.rate is 2\.0, expected at most 1"):
-        from_mapping(Outer, {"inner": {"rate": 2}})
+@pytest.mark.parametrize(
+    ("mapping", "where", "words"),
+    [
+        ({"inner": {"rate": 2}}, "", "inner.rate is 2.0, expected at most 1"),
+        ({"inner": {"names": 3}}, "", "inner.names is 3, expected a list"),
+        ({"count": 0}, "", "count is 0, expected at least 1"),
+        ({"inner": {"rate": "x"}}, "job.", "job.inner.rate is 'x', expected float"),
+        ({"inner": 4}, "job.", "'job.inner' is 4, expected a group"),
+        ([], "job.", "'job' is [], expected a group"),
+    ],
+)
+def test_a_bad_value_in_a_mapping_is_named_by_its_path(mapping, where, words):
+    with pytest.raises(ConfigError) as error:
+        from_mapping(Outer, mapping, where)
+    assert str(error.value).startswith(words)
+
+
+@dataclass(frozen=True)
+class Span(Config):
+    low: float = option(0.0, "one end")
+    high: float = option(1.0, "the other")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.low < self.high:
+            raise ConfigError(f"the span reaches from {self.low} to {self.high}")
+
+
+@dataclass(frozen=True)
+class Spanned(Config):
+    span: Span = option(Span(), "a group with a rule of its own")
+
+
+def test_what_a_group_says_of_itself_is_left_as_it_is():
+    with pytest.raises(ConfigError, match=r"^the span reaches from 3\.0 to 1\.0$"):
+        from_mapping(Spanned, {"span": {"low": 3}})
 
 
 def test_a_configuration_can_not_be_changed():

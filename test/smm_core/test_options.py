@@ -87,9 +87,17 @@ def test_a_word_of_another_type_is_refused(parse, words, hint):
         parse(words)
 
 
-def test_a_range_is_checked_on_the_command_line_too(parse):
-    with pytest.raises(ConfigError, match=r"Job\.steps is 0, expected at least 1"):
-        parse("--steps 0")
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("--steps 0", "steps is 0, expected at least 1"),
+        ("--net.sizes 3 0", "net.sizes is 0, expected at least 1"),
+    ],
+)
+def test_a_range_is_checked_on_the_command_line_too_and_the_option_named(parse, words, error):
+    with pytest.raises(ConfigError) as found:
+        parse(words)
+    assert str(found.value) == error
 
 
 @pytest.mark.parametrize(

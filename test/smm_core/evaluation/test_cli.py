@@ -58,7 +58,7 @@ def test_settings_can_come_from_a_file(trained, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--episodes", "0"], "EvaluateConfig.episodes is 0, expected at least 1"),
+        (["--episodes", "0"], "episodes is 0, expected at least 1"),
         (["--figures", "goals"], "no figure 'goals': the environment names no goals"),
         (["--baseline", "icm"], "baseline is 'icm', expected one of: smm"),
         (["--coordinates", "x"], "no coordinate 'x' to count in bins; known: none"),
