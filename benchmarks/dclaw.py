@@ -17,19 +17,9 @@ from experiment import Figures, interval, measure, once, side_by_side, train_to
 from smm_core.evaluation.evaluate import EvaluateConfig
 from smm_core.evaluation.metrics import ANGLE_BINS
 from smm_core.evaluation.player import AVERAGE, LAST, RANDOM
+from smm_core.options import read_yaml
 
-SHARED: dict[str, Any] = {
-    "density": {"model": "histogram"},
-    # A learnt temperature falls to 0.01 as the reward flattens, and the newest policy then sweeps
-    # from bin to bin. The paper keeps it fixed, too: 1 / reward scale.
-    "sac": {
-        "learning_rate": 1e-3,
-        "discount": 0.95,
-        "learn_temperature": False,
-        "initial_temperature": 0.1,
-    },
-    "history": {"rule": "linear", "period": 100, "capacity": 200},
-}
+CONFIG = Path(__file__).resolve().parent.parent / "config" / "train_dclaw.yaml"
 METHODS: dict[str, dict[str, Any]] = {
     "SMM": {},
     "SM4": {"num_skills": 4},
@@ -57,12 +47,13 @@ def main() -> None:
 def _method(options: argparse.Namespace, name: str) -> dict[str, Figures]:
     """Return the figures by 'steps policy'."""
     folder = options.folder / name
+    shared = read_yaml(CONFIG)
     settings = {
-        "env": "smm_ros/DClawExplore-v0",
+        **shared,
         "runs": options.seeds,
         "report_period": 5000,
         "checkpoint_period": 10_000,
-        "learner": {**SHARED, **METHODS[name]},
+        "learner": {**shared["learner"], **METHODS[name]},
     }
     config = EvaluateConfig(episodes=EPISODES, figures=("marginal", "valve"))
     found = {}

@@ -68,3 +68,10 @@ def test_what_makes_a_row_is_in_its_file():
     assert config_of("manipulation_uniform_count").learner.count.coefficient == 10.0
     icm = read_yaml(FOLDER / "manipulation_uniform_icm.yaml")["learner"]["icm"]
     assert icm == {"learning_rate": 1e-3, "hidden": [300, 300]}
+
+
+def test_the_graph_learns_by_the_settings_that_explore_the_dclaw_fastest():
+    in_process = read_yaml(FOLDER.parent / "train_dclaw.yaml")["learner"]
+    graph = read_yaml(FOLDER.parent / "dclaw.yaml")["/**/trainer"]["ros__parameters"]["learner"]
+    for group, settings in in_process.items():
+        assert {name: graph[group][name] for name in settings} == settings
