@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from smm_core import checkpoint
 from smm_core.acting import ActingPolicy, acting_seed
-from smm_core.config import Config, ConfigError, from_mapping, option, to_mapping
+from smm_core.config import C, Config, ConfigError, from_mapping, option, to_mapping
 from smm_core.environments import layout_of, make_env, make_envs, read_env_options
 from smm_core.evaluation.metrics import coverage
 from smm_core.learner import Learner, LearnerConfig
@@ -200,30 +200,38 @@ def with_env_defaults(config: LearnerConfig, metadata: Mapping[str, Any]) -> Lea
 
     The suggested target goes with the suggested state only: a density over angles says nothing
     of positions. What differs from the defaults in the settings of the target stays. Where no
-    target is suggested, or not for this state, it is the reward.
+    target is suggested, or not for this state, it is the reward. Raises ConfigError for what can
+    not be read in the metadata, or does not go with the settings.
     """
     nothing = StateConfig()
-    suggested = from_mapping(StateConfig, metadata.get("matched_state", {}))
+    suggested = _suggestion(StateConfig, "matched_state", metadata)
     is_suggested = config.state in (nothing, suggested)
     if config.state == nothing:
         config = replace(config, state=suggested)
     if config.target.name != SUGGESTED:
         return config
-    told = metadata.get("target", {}) if is_suggested else {}
-    target = _over(told, to_mapping(config.target), to_mapping(TargetConfig()))
-    target.setdefault("name", REWARD)
-    return replace(config, target=from_mapping(TargetConfig, target))
+    told = _suggestion(TargetConfig, "target", metadata if is_suggested else {})
+    changes = _changes(to_mapping(config.target), to_mapping(TargetConfig()))
+    name = REWARD if told.name == SUGGESTED else told.name
+    target = from_mapping(TargetConfig, {"name": name, **changes}, "learner.target.", told)
+    return replace(config, target=target)
 
 
-def _over(under: Mapping[str, Any], values: Any, defaults: Any) -> dict[str, Any]:
-    """Return settings with those values over them that are not the defaults."""
-    both = dict(under)
-    for name, value in values.items():
-        if isinstance(value, dict):
-            both[name] = _over(under.get(name, {}), value, defaults[name])
-        elif value != defaults[name]:
-            both[name] = value
-    return both
+def _suggestion(cls: type[C], name: str, metadata: Mapping[str, Any]) -> C:
+    """Read settings from an environment's metadata; raises ConfigError that says where it is."""
+    try:
+        return from_mapping(cls, metadata.get(name, {}), f"{name}.")
+    except ConfigError as error:
+        raise ConfigError(f"in the environment's metadata: {error}") from error
+
+
+def _changes(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings, group by group, that are not the defaults."""
+    return {
+        name: _changes(value, defaults[name]) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if value != defaults[name]
+    }
 
 
 def _seed_at(seed: int, steps: int) -> int:

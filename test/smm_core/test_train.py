@@ -223,6 +223,25 @@ def test_what_is_set_beside_a_suggested_target_stays(ring, small_config):
     assert with_env_defaults(small_config(), metadata).target.reward_weight == 2.0
 
 
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"matched_state": {"circulr": [0, 1]}}, "'matched_state.circulr'; did you mean 'circu"),
+        ({"matched_state": [0, 1]}, "'matched_state' is [0, 1], expected a group"),
+        ({"matched_state": {"linear": [-1]}}, "matched_state.linear is -1, expected at least 0"),
+        ({"target": {"nmae": "uniform_circle"}}, "'target.nmae'; did you mean 'name'"),
+        ({"target": {"name": "circle"}}, "target.name is 'circle', expected one of"),
+        ({"target": {"limits": 3}}, "'target.limits' is 3, expected a group"),
+        ({"target": {"box": {"low": [1.0]}}}, "target.box has 1 low and 0 high ends"),
+    ],
+)
+def test_a_mistake_in_the_environments_metadata_is_said_to_be_there(small_config, told, words):
+    with pytest.raises(ConfigError) as error:
+        with_env_defaults(small_config(), told)
+    assert str(error.value).startswith("in the environment's metadata: ")
+    assert words in str(error.value)
+
+
 def test_the_suggested_state_named_by_hand_has_the_suggested_target(ring, small_config):
     metadata = make_env(ring).unwrapped.metadata
     taken = with_env_defaults(small_config(state={"circular": [0, 1]}), metadata)
