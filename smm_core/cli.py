@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from smm_core.checkpoint import CheckpointError
 from smm_core.config import ConfigError
 from smm_core.evaluation.metrics import ANGLE_BINS
-from smm_core.options import add_options, read_options
+from smm_core.options import OptionParser, add_options, read_options
 from smm_core.run_folder import free_folder
 from smm_core.train import CHANGEABLE, DivergedError, Metrics, TrainConfig, Training
 from smm_core.transitions import TransitionError
@@ -91,8 +91,7 @@ def _open(arguments: argparse.Namespace) -> Training:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        allow_abbrev=False,
+    parser = OptionParser(
         prog="smm train",
         description="Learn to explore any gymnasium environment by State Marginal Matching.",
     )

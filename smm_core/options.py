@@ -4,16 +4,45 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
 from smm_core.config import Config, ConfigError, from_mapping
 
 C = TypeVar("C", bound=Config)
+
+
+class OptionParser(argparse.ArgumentParser):
+    """Says in one line what is wrong with a command line, and which option may be meant."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse a command line; ends the process with status 2 where it is not understood."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            # What follows an unknown option is taken for its value, and is unknown as well.
+            options = [word for word in unknown if word.startswith("-")]
+            self.error("; ".join(map(self._unknown, options or unknown)))
+        return found
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with status 2 and one line; there are pages of usage."""
+        self.exit(2, f"error: {message} ({self.prog} --help lists all options)\n")
+
+    def _unknown(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"unexpected argument {word!r}"
+        name, known = word.partition("=")[0], sorted(self._option_string_actions, key=len)
+        in_groups = [option for option in known if option.endswith(f".{name.lstrip('-')}")]
+        near = in_groups[:3] or difflib.get_close_matches(name, known, cutoff=0.7)
+        return f"unknown option {name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
 def add_options(

@@ -20,7 +20,7 @@ from smm_core.evaluation.comparison import MEANINGS, CompareConfig, Comparison, 
 from smm_core.evaluation.evaluate import EvaluateConfig, opened
 from smm_core.evaluation.plots import check_plane, draw
 from smm_core.evaluation.trained_runs import TrainedRuns, open_runs
-from smm_core.options import add_options, read_options
+from smm_core.options import OptionParser, add_options, read_options
 from smm_core.transitions import TransitionError
 
 
@@ -80,8 +80,7 @@ def _write(comparison: Comparison, arguments: argparse.Namespace, console: Conso
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        allow_abbrev=False,
+    parser = OptionParser(
         prog="smm evaluate",
         description="Play what runs of smm train have learnt and measure what they reach.",
     )

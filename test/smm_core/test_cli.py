@@ -44,6 +44,14 @@ def test_a_mistake_is_one_clear_line(tmp_path, capsys, arguments, message):
     assert message in error
 
 
+def test_a_misspelt_option_is_one_line_and_status_2(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["Pendulum-v1", "--stpes", "100"])
+    error = capsys.readouterr().err
+    assert error.startswith("error: unknown option --stpes; did you mean --steps?")
+    assert error.count("\n") == 1
+
+
 def test_an_interrupt_saves_the_run(tmp_path):
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "smm_core.cli", "Pendulum-v1", "--folder", str(folder)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from smm_core.config import Config, ConfigError, option
-from smm_core.options import add_options, read_options, read_yaml
+from smm_core.options import OptionParser, add_options, read_options, read_yaml
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,43 @@ def test_words_become_values_of_the_declared_type(parse, words, config):
 def test_a_word_of_another_type_is_refused(parse, words, hint):
     with pytest.raises(argparse.ArgumentError, match=hint):
         parse(words)
+
+
+@pytest.fixture
+def refuse(capsys):
+    """Return a function that gives what is said of a command line that is not understood."""
+
+    def refuse(words):
+        parser = OptionParser(prog="smm job")
+        parser.add_argument("env", nargs="?")
+        add_options(parser, Job)
+        with pytest.raises(SystemExit, match="2"):
+            parser.parse_args(words.split())
+        return capsys.readouterr().err
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("near --stpes 100", "unknown option --stpes; did you mean --steps?"),
+        ("near --stpes=100", "unknown option --stpes; did you mean --steps?"),
+        ("--stpes 100 near", "unknown option --stpes; did you mean --steps?"),
+        ("--step 3", "unknown option --step; did you mean --steps?"),
+        ("--offset 2", "unknown option --offset; did you mean --net.offset?"),
+        ("--zzz", "unknown option --zzz ("),
+        ("near far", "unexpected argument 'far'"),
+        ("--steps many", "argument --steps: invalid int value: 'many'"),
+        ("--ruel far --quite true", "--rule?; unknown option --quite; did you mean --quiet?"),
+    ],
+)
+def test_a_command_line_not_understood_is_one_line_with_the_nearest_option(refuse, words, said):
+    error = refuse(words)
+    assert error.startswith("error: ")
+    assert said in error
+    assert error.endswith("(smm job --help lists all options)\n")
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(

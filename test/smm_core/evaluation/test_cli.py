@@ -151,3 +151,11 @@ def test_a_folder_given_twice_is_refused(trained, capsys):
 def test_a_folder_without_a_run_is_named(tmp_path, capsys):
     assert evaluate_cli.main([str(tmp_path / "nowhere")]) == 1
     assert "is no run folder" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_misspelt_option_is_one_line_with_the_nearest(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["runs/a", "--episods", "5"])
+    error = capsys.readouterr().err
+    assert error.startswith("error: unknown option --episods; did you mean --episodes?")
+    assert error.count("\n") == 1
