@@ -157,5 +157,5 @@ def test_a_misspelt_option_is_one_line_with_the_nearest(capsys):
     with pytest.raises(SystemExit, match="2"):
         evaluate_cli.main(["runs/a", "--episods", "5"])
     error = capsys.readouterr().err
-    assert error.startswith("error: unknown option --episods; did you mean --episodes?")
+    assert error.startswith("error: unknown option --episods; did you mean --episodes")
     assert error.count("\n") == 1
