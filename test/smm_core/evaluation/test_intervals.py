@@ -1,6 +1,7 @@
 """Intervals of few runs, and the paper's test: against theory and by hand."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -60,3 +61,12 @@ def test_welchs_test_by_hand():
 def test_there_is_no_test_of_one_run_or_without_any_variation():
     assert math.isnan(one_sided_p(np.ones(1), np.zeros(4), True))
     assert math.isnan(one_sided_p(np.ones(4), np.zeros(4), True))
+    assert math.isnan(one_sided_p(np.array([0.3, 0.1 + 0.2]), np.zeros(4), True))
+
+
+def test_one_side_alone_may_be_all_alike_without_a_word():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = one_sided_p(np.ones(2), np.array([0.2, 0.4]), True)
+    t = 0.7 / math.sqrt(0.01 * (1 / 2 + 1 / 2))  # of the pooled variance, (0 + 0.02) / 2
+    assert found == pytest.approx(stats.t.sf(t, 2))
