@@ -189,7 +189,9 @@ class Comparison:
             for name in lacking
         ]
         if untested.difference(lacking, ["outside_share"]):
-            notes.append("no p-value where the runs of both groups are each all alike")
+            notes.append(
+                "no p-value where neither the runs of a group nor those of the baseline differ"
+            )
         return notes
 
     def _curves(self, label: str) -> dict[str, Any]:
@@ -221,8 +223,9 @@ def compare(
             folder = runs[index].folder
             report(f"playing {folder}: {evaluation.episodes} episodes of {label}")
             groups.setdefault(label, []).extend(evaluations[index].results(policy))
-    notes = dict.fromkeys(note for trained in runs for note in trained.notes)
-    return Comparison(groups, config, [*notes_on(runs), *notes, *_bias(groups)])
+    notes = list(dict.fromkeys(note for trained in runs for note in trained.notes))
+    notes = [*notes_on(runs), *notes, *_target_entropies(groups), *_bias(groups)]
+    return Comparison(groups, config, notes)
 
 
 def _plan(runs: Sequence[TrainedRuns], evaluation: EvaluateConfig) -> list[tuple[str, str, int]]:
@@ -241,6 +244,19 @@ def _check_baseline(config: CompareConfig, labels: Iterable[str]) -> None:
     if config.baseline and config.baseline not in labels:
         known = ", ".join(dict.fromkeys(labels))
         raise ConfigError(f"baseline is {config.baseline!r}, expected one of: {known}")
+
+
+def _target_entropies(groups: dict[str, list[RunResult]]) -> list[str]:
+    """Say what entropy p* has over the bins, and of which groups where they differ in it."""
+    labels: dict[str, list[str]] = {}
+    for label, (first, *_) in groups.items():
+        if first.log_target is not None:
+            text = (
+                f"entropy of p* over the bins {first.target_entropy:.3f} nats, of what is uniform "
+                f"over the bins where p* > 0 {first.uniform_entropy:.3f}"
+            )
+            labels.setdefault(text, []).append(label)
+    return [t + (f": {', '.join(of)}" if len(labels) > 1 else "") for t, of in labels.items()]
 
 
 def _bias(groups: dict[str, list[RunResult]]) -> list[str]:

@@ -161,7 +161,9 @@ class Evaluation:
             figures |= valve_figures(episodes)
         walls = getattr(getattr(self.env.unwrapped, "halls", None), "outline", None)
         folder = self.runs.folder
-        return RunResult(folder, seed, policy, figures, episodes, marginal, found, walls)
+        return RunResult(
+            folder, seed, policy, figures, episodes, marginal, found, walls, self.log_target
+        )
 
     def _of_all_runs(
         self, policy: str, episodes: list[list[Episode]]

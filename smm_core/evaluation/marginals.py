@@ -287,8 +287,8 @@ class Marginal:
         }
 
 
-def entropy(counts: Counts) -> float:
-    """Return the plug-in entropy of a histogram in nats; NaN where it is empty."""
+def entropy(counts: Counts | Array) -> float:
+    """Return the entropy in nats of counts or masses, as shares of all; NaN where all are 0."""
     total = counts.sum()
     if not total:
         return float("nan")

@@ -20,10 +20,13 @@ from smm_core.evaluation.episode import Episode, reached
 from smm_core.evaluation.goals import Search
 from smm_core.evaluation.marginals import Bins
 from smm_core.evaluation.player import RANDOM
+from smm_core.evaluation.run_result import RunResult
 
 Array = NDArray[np.float64]
 
 COLORS = ("#1f6fb4", "#d9822b", "#3a923a", "#b43f3f", "#7a5ba6", "#8a6d3b", "#c065a1", "#6b6b6b")
+FOUND_COLORS, NOT_FOUND = "viridis", "#d55e00"
+"""Of goals by when they were found, late ones lightest, and of the others; apart to any eye."""
 MOST_SKILLS = 16
 """Skills of which heat maps are drawn, the first ones."""
 
@@ -117,20 +120,35 @@ def _bar_panel(axes: Axes, comparison: Comparison, name: str) -> None:
         axes.plot(beside, summary.values, "o", color="k", markersize=3, alpha=0.6)
         if np.isfinite(summary.low):
             axes.vlines(place, summary.low, summary.high, color="k", linewidth=1.6)
-    bins = [r.marginal.bins for g in comparison.groups.values() for r in g if r.marginal]
-    if name == "state_entropy" and bins:
-        axes.axhline(bins[0].max_entropy, color="k", linestyle="--", linewidth=1)
-        axes.set_title(f"{MEANINGS[name].text}\n(dashed: uniform)", fontsize=9, wrap=True)
-    else:
-        axes.set_title(MEANINGS[name].text, fontsize=9, wrap=True)
+    title = MEANINGS[name].text
+    if name == "state_entropy":
+        lines = _entropy_lines(axes, [comparison.groups[label][0] for label in labels])
+        title += f"\n({lines})"
+    axes.set_title(title, fontsize=9, wrap=True)
+    if not any(comparison.summaries[label][name].values.any() for label in labels):
+        axes.set_ylim(0, 1)  # around bars of no height there would be room for negative ones
     axes.set_ylabel(MEANINGS[name].unit)
     axes.set_xlim(-0.7, len(labels) - 0.3)
     axes.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > 3 else 0, fontsize=8)
     axes.grid(axis="y", alpha=0.3)
 
 
+def _entropy_lines(axes: Axes, results: Sequence[RunResult]) -> str:
+    """Mark over each group's bar what entropy there can be; return what the lines are."""
+    is_known = any(result.log_target is not None for result in results)
+    for place, result in enumerate(results):
+        ends = place - 0.45, place + 0.45
+        if result.log_target is not None:
+            axes.hlines(result.uniform_entropy, *ends, color="k", linestyle="--", linewidth=1)
+            axes.hlines(result.target_entropy, *ends, color="k", linestyle=":", linewidth=2)
+        elif not is_known and result.marginal is not None:
+            largest = result.marginal.bins.max_entropy
+            axes.hlines(largest, *ends, color="k", linestyle="--", linewidth=1)
+    return "dashed: uniform where p* > 0, dotted: p*" if is_known else "dashed: uniform"
+
+
 def _heat_maps(comparison: Comparison, bins: Bins, plane: tuple[int, int]) -> Figure:
-    """Draw each group's log marginal over a plane, the mean over its runs (figure 6)."""
+    """Draw each group's marginal over a plane, the mean over its runs, beside p* (figure 6)."""
     first = next(iter(comparison.groups.values()))[0]
     maps = {
         f"{label} ({comparison.count(label)})": np.mean(
@@ -138,11 +156,25 @@ def _heat_maps(comparison: Comparison, bins: Bins, plane: tuple[int, int]) -> Fi
         )
         for label, results in comparison.groups.items()
     }
-    return _maps(maps, bins, plane, first.walls)
+    return _maps(maps, bins, plane, first.walls, _targets(comparison, bins, plane))
+
+
+def _targets(comparison: Comparison, bins: Bins, plane: tuple[int, int]) -> dict[str, Array]:
+    """Return what p* has in each bin of a plane, (x bins, y bins); once where groups share it."""
+    found: dict[str, Array] = {}
+    for label, (first, *_) in comparison.groups.items():
+        if first.log_target is None:
+            continue
+        others = tuple(i for i in range(len(bins.shape)) if i not in plane)
+        share = np.exp(first.log_target).reshape(bins.shape).sum(others)
+        share = share if plane[0] < plane[1] else share.T
+        if not any(np.array_equal(share, known) for known in found.values()):
+            found[f"p* of {label}"] = share
+    return {"p*": share} if len(found) == 1 else found
 
 
 def _skill_maps(comparison: Comparison, bins: Bins, plane: tuple[int, int]) -> dict[str, Figure]:
-    """Draw the log marginal of each skill of each mixture's first run (figure 7)."""
+    """Draw the marginal of each skill of each mixture's first run (figure 7)."""
     figures = {}
     for label, results in comparison.groups.items():
         episodes = results[0].episodes
@@ -152,48 +184,60 @@ def _skill_maps(comparison: Comparison, bins: Bins, plane: tuple[int, int]) -> d
                 f"skill {z}": _share(bins, plane, [e for e in episodes if e.skill == z])
                 for z in skills
             }
-            figure = _maps(maps, bins, plane, results[0].walls)
+            figure = _maps(maps, bins, plane, results[0].walls, {})
             figure.suptitle(f"{label}, first run")
             figures[f"skills-{label.replace(' ', '-')}"] = figure
     return figures
 
 
 def _maps(
-    maps: dict[str, Array], bins: Bins, plane: tuple[int, int], walls: Array | None
+    maps: dict[str, Array],
+    bins: Bins,
+    plane: tuple[int, int],
+    walls: Array | None,
+    targets: dict[str, Array],
 ) -> Figure:
-    """Draw shares of states (x bins, y bins) by name, all on one logarithmic scale."""
+    """Draw shares of states (x bins, y bins) by name, targets first, on one logarithmic scale.
+
+    It ends at the rarest state, or a tenth of a target's mode: the tails of p* go far lower.
+    """
     x, y = (bins.edges[i] for i in plane)
-    figure, panels = _panels(len(maps), float((y[-1] - y[0]) / (x[-1] - x[0])))
+    entries = [bins.entries[i] for i in plane]
+    ratio = float((y[-1] - y[0]) / (x[-1] - x[0]))
+    figure, panels = _panels(len(maps) + len(targets), ratio, bins, plane)
+    peaks = [float(share.max()) for share in (*targets.values(), *maps.values())]
     smallest = min(float(share[share > 0].min(initial=1.0)) for share in maps.values())
-    largest = max(float(share.max()) for share in maps.values())
-    norm = LogNorm(min(smallest, largest / 10), largest)
-    for axes, (name, share) in zip(panels, maps.items(), strict=True):
+    norm = LogNorm(min(smallest, *(peak / 10 for peak in peaks)), max(peaks))
+    for axes, (name, share) in zip(panels, {**targets, **maps}.items(), strict=True):
         image = axes.pcolormesh(x, y, np.ma.masked_equal(share.T, 0), norm=norm, cmap="viridis")
-        if walls is not None:
-            axes.fill(*walls.T, fill=False, edgecolor="k", linewidth=0.8)
-        _label_plane(axes, bins, plane)
+        if walls is not None and max(entries) < walls.shape[1]:
+            axes.fill(*walls[:, entries].T, fill=False, edgecolor="k", linewidth=0.8)
         axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), facecolor="#f2f2f2")
         axes.set_title(name, fontsize=10)
-    figure.colorbar(image, ax=panels, label="share of the states reached", shrink=0.9)
+    label = "share of the states in a bin (logarithmic)"
+    below = any((0 < share[share > 0].min() < norm.vmin) for share in targets.values())
+    figure.colorbar(image, ax=panels, label=label, shrink=0.9, extend="min" if below else None)
     return figure
 
 
-def _panels(count: int, ratio: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure with `count` panels whose height is about `ratio` times their width."""
+def _panels(
+    count: int, ratio: float, bins: Bins, plane: tuple[int, int]
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` panels of a plane, about `ratio` times as high as wide."""
     columns = min(4, count)
     rows = -(-count // columns)
     figure = _figure(3.1 * columns + 1.2, 2.9 * rows * min(max(ratio, 0.5), 2.0) + 0.7)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for place, axes in enumerate(panels[:count]):
+        axes.set_aspect("equal")
+        axes.set_ylabel(bins.names[plane[1]])
+        axes.label_outer()
+        if place + columns >= count:  # none below it
+            axes.set_xlabel(bins.names[plane[0]])
+            axes.tick_params(labelbottom=True)
     for empty in panels[count:]:
-        empty.set_axis_off()
+        empty.remove()
     return figure, list(panels[:count])
-
-
-def _label_plane(axes: Axes, bins: Bins, plane: tuple[int, int]) -> None:
-    axes.set_aspect("equal")
-    axes.set_xlabel(bins.names[plane[0]])
-    axes.set_ylabel(bins.names[plane[1]])
-    axes.label_outer()
 
 
 def _share(bins: Bins, plane: tuple[int, int], episodes: Sequence[Episode]) -> Array:
@@ -207,25 +251,33 @@ def _share(bins: Bins, plane: tuple[int, int], episodes: Sequence[Episode]) -> A
 
 def _goals(searches: dict[str, Search], bins: Bins, plane: tuple[int, int]) -> Figure:
     """Draw goals coloured by the episode in which the first run found them (figure 8)."""
-    figure, panels = _panels(len(searches), 1.0)
+    first = next(iter(searches.values()))
+    columns = [first.entries.index(bins.entries[i]) for i in plane]
+    width, height = np.maximum(np.ptp(first.goals[:, columns], axis=0), 1e-9)
+    figure, panels = _panels(len(searches), float(height / width), bins, plane)
     for axes, (label, search) in zip(panels, searches.items(), strict=True):
         horizon = search.success.shape[1]
-        x, y = search.goals[:, [search.entries.index(bins.entries[i]) for i in plane]].T
+        x, y = search.goals[:, columns].T
         found = search.found_in <= horizon
-        axes.scatter(x[~found], y[~found], marker="x", color="#b40426", s=28, linewidth=1.4)
+        axes.scatter(x[~found], y[~found], marker="x", color=NOT_FOUND, s=28, linewidth=1.4)
         image = axes.scatter(
             x[found],
             y[found],
             c=search.found_in[found],
             norm=Normalize(1, horizon),
-            cmap="coolwarm",
+            cmap=FOUND_COLORS,
             s=26,
             edgecolor="k",
             linewidth=0.3,
         )
         axes.set_title(f"{label}: {found.mean():.0%} of {len(x)} goals", fontsize=10)
-        _label_plane(axes, bins, plane)
-    figure.colorbar(image, ax=panels, label="episodes until found\n(cross: not found)", shrink=0.9)
+    figure.colorbar(
+        image,
+        ax=panels,
+        label="episodes until found\n(cross: not found)",
+        shrink=0.9,
+        ticks=MaxNLocator(integer=True),
+    )
     return figure
 
 

@@ -100,8 +100,26 @@ def test_a_figure_that_the_baseline_lacks_or_that_never_varies_is_named_as_not_t
     notes = Comparison({"smm": ours, "sac": theirs}, CompareConfig(baseline="sac")).notes
     assert notes == [
         f"no p-value of {MEANINGS['nll'].text!r}: the baseline 'sac' does not have it",
-        "no p-value where the runs of both groups are each all alike",
+        "no p-value where neither the runs of a group nor those of the baseline differ",
     ]
+
+
+def test_the_entropy_of_the_target_is_told_and_of_whom_where_targets_differ(played, monkeypatch):
+    make, _ = played
+    targets = {"a": np.log([0.5, 0.5]), "b": np.log([0.5, 0.5]), "c": np.log([0.1, 0.9])}
+
+    @contextmanager
+    def opened(runs, config):
+        found = RunResult(runs.folder, 0, "average", {}, [], log_target=targets[str(runs.folder)])
+        yield SimpleNamespace(results=lambda policy: [found])
+
+    monkeypatch.setattr(comparison, "opened", opened)
+    runs = [make("a", "smm"), make("b", "sac"), make("c", "far")]
+    for count, expected in ((2, ["0.693"]), (3, ["0.693: smm, sac", "0.693: far"])):
+        notes = compare(runs[:count], EvaluateConfig(), CompareConfig()).notes
+        told = [note for note in notes if "entropy of p*" in note]
+        assert [note.rpartition("p* > 0 ")[2] for note in told] == expected
+    assert "over the bins 0.325 nats" in told[1]
 
 
 def test_runs_are_counted_in_words():

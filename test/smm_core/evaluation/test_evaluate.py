@@ -66,6 +66,7 @@ def test_every_figure_that_the_environment_allows_is_measured(trained, square):
             assert all(math.isfinite(value) for value in result.figures.values())
             assert 0 < result.figures["state_entropy"] <= math.log(16)
             assert result.marginal.total == 12 * 10
+            assert np.exp(result.log_target).sum() == pytest.approx(1)
             assert result.search.success.shape == (20, 6)
             assert result.figures["halls_reached"] in (0.0, 0.5)
     assert [note.partition(":")[0] for note in runs.notes] == ["target not normalised"]

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
+import matplotlib
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from smm_core.config import ConfigError
 from smm_core.evaluation.comparison import CompareConfig, Comparison
 from smm_core.evaluation.episode import Episode, reached
 from smm_core.evaluation.goals import Search
 from smm_core.evaluation.marginals import Bins, BinsConfig, Marginal
-from smm_core.evaluation.plots import draw
+from smm_core.evaluation.plots import FOUND_COLORS, NOT_FOUND, draw
 from smm_core.evaluation.run_result import RunResult
 
 PLANE = BinsConfig(
@@ -20,7 +23,7 @@ PLANE = BinsConfig(
 ANGLE = BinsConfig(names=("angle",), circular=(0, 1), bin_width=(0.2,))
 
 
-def run(seed, bins, skills=1, goals=False, walls=None):
+def run(seed, bins, skills=1, goals=False, walls=None, log_target=None):
     rng = np.random.default_rng(seed)
     episodes = [
         Episode(
@@ -32,7 +35,9 @@ def run(seed, bins, skills=1, goals=False, walls=None):
     search = Search(rng.uniform(-2, 2, (15, 2)), (0, 2), success) if goals else None
     marginal = Marginal.of(bins, reached(episodes)) if bins else None
     figures = {"state_entropy": 2.0 + seed, "outside_share": 0.0} if bins else {"valve_range": 1.0}
-    return RunResult(Path("a"), seed, "average", figures, episodes, marginal, search, walls)
+    return RunResult(
+        Path("a"), seed, "average", figures, episodes, marginal, search, walls, log_target
+    )
 
 
 def drawn(tmp_path, results, **options):
@@ -86,3 +91,133 @@ def test_a_plane_of_an_unknown_coordinate_is_refused(tmp_path):
         drawn(tmp_path, [run(0, Bins(PLANE, 3))], plane=("x", "w"))
     with pytest.raises(ConfigError, match="plane to draw is x, x, expected two coordinates"):
         drawn(tmp_path, [run(0, Bins(PLANE, 3))], plane=("x", "x"))
+
+
+@pytest.fixture
+def figures(tmp_path, monkeypatch):
+    """Return a function that draws groups of runs and returns the figures by name, unwritten."""
+
+    def of(groups, **options):
+        found = {}
+        monkeypatch.setattr(
+            Figure, "savefig", lambda self, path, **settings: found.update({path.stem: self})
+        )
+        draw(Comparison(groups, CompareConfig()), tmp_path, **options)
+        return found
+
+    return of
+
+
+def panels(figure):
+    """Return the panels of a figure by their titles."""
+    return {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
+
+
+SLOPED = np.log(np.arange(1, 25)[:, None, None] / 300 / 24**2) + np.zeros((24, 24, 24))
+"""A target over PLANE that rises along x."""
+
+
+def test_maps_show_the_target_first_and_all_on_one_scale(figures):
+    groups = {
+        label: [run(seed, Bins(PLANE, 3), log_target=SLOPED.ravel()) for seed in range(2)]
+        for label in ("smm", "sac")
+    }
+    found = panels(figures(groups, plane=("x", "z"))["marginals"])
+    assert list(found) == ["p*", "smm (2 runs)", "sac (2 runs)"]
+    meshes = [axes.collections[0] for axes in found.values()]
+    rising = np.tile(np.arange(1, 25) / 300 / 24, (24, 1))
+    np.testing.assert_allclose(meshes[0].get_array(), rising)
+    assert all(mesh.norm is meshes[0].norm for mesh in meshes)
+    turned = panels(figures(groups, plane=("z", "x"))["marginals"])["p*"].collections[0]
+    np.testing.assert_allclose(turned.get_array(), rising.T)
+
+
+def test_targets_that_differ_are_told_apart_and_unknown_ones_left_out(figures):
+    bins, other = Bins(PLANE, 3), np.roll(SLOPED, 5, 0)
+    groups = {
+        "smm": [run(0, bins, log_target=SLOPED.ravel())],
+        "bare": [run(0, bins)],
+        "far": [run(0, bins, log_target=other.ravel())],
+        "near": [run(0, bins, log_target=SLOPED.ravel())],
+    }
+    found = panels(figures(groups)["marginals"])
+    maps = [f"{label} (1 run)" for label in groups]
+    assert list(found) == ["p* of smm", "p* of far", *maps]
+    # Of six panels in rows of four the last two of the first row have none below them.
+    has_labels = [axes.get_xlabel() == "x" for axes in found.values()]
+    assert has_labels == [False, False, True, True, True, True]
+
+
+def test_the_tails_of_a_target_do_not_stretch_the_scale(figures):
+    steep = np.where(SLOPED.max() > SLOPED, -30.0, 0.0)
+    steep -= np.log(np.exp(steep).sum())
+    groups = {"smm": [run(0, Bins(PLANE, 3), log_target=steep.ravel())]}
+    mesh = panels(figures(groups)["marginals"])["p*"].collections[0]
+    assert 1e-3 < mesh.norm.vmin < 0.01  # one of 240 states
+
+
+def test_walls_are_drawn_in_the_plane_that_they_are_of(figures):
+    walls = np.array([[-2, -1], [2, -1], [0, 1.0]])
+    groups = {"smm": [run(0, Bins(PLANE, 3), walls=walls)]}
+    for plane, columns in (("xy", [0, 1]), ("yx", [1, 0]), ("xz", None)):
+        (axes,) = panels(figures(groups, plane=tuple(plane))["marginals"]).values()
+        drawn = [patch.get_xy()[:3] for patch in axes.patches]
+        assert len(drawn) == (columns is not None)
+        assert all(np.array_equal(corners, walls[:, columns]) for corners in drawn)
+
+
+def heights(axes):
+    """Return the heights of the dashed or dotted lines over each bar."""
+    lines = [c for c in axes.collections if c.get_linestyle()[0][1] is not None]
+    return [float(c.get_segments()[0][0, 1]) for c in lines]
+
+
+def test_the_lines_over_entropies_are_of_bins_that_the_target_allows(figures):
+    bins = Bins(ANGLE, 3)
+    log_target = np.full(bins.size, -np.inf)
+    log_target[:4] = np.log([0.1, 0.2, 0.3, 0.4])
+    groups = {"smm": [run(0, bins, log_target=log_target)], "bare": [run(1, bins)]}
+    (axes,) = figures(groups)["figures"].axes
+    of_target = -np.exp(log_target[:4]) @ log_target[:4]
+    assert heights(axes) == pytest.approx([np.log(4), of_target])
+    assert "dashed: uniform where p* > 0, dotted: p*" in axes.get_title()
+    (axes,) = figures({"bare": [run(1, bins)]})["figures"].axes
+    assert heights(axes) == pytest.approx([np.log(bins.size)])
+    assert axes.get_title().endswith("(dashed: uniform)")
+
+
+def test_bars_of_no_height_have_no_room_below_them(figures):
+    none = [RunResult(Path("a"), seed, "average", {"halls_reached": 0.0}, []) for seed in (0, 1)]
+    (axes,) = figures({"sac": none})["figures"].axes
+    assert axes.get_ylim() == (0, 1)
+
+
+# Machado, Oliveira and Fernandes (2009): how linear RGB looks without one kind of cones.
+EYES = {
+    "all": np.eye(3),
+    "no red": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "no green": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "no blue": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_goals_not_found_have_a_color_of_their_own(eyes):
+    found = matplotlib.colormaps[FOUND_COLORS](np.linspace(0, 1, 64))[:, :3]
+    colors = np.vstack([found, to_rgb(NOT_FOUND)])
+    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    seen = (linear @ np.transpose(EYES[eyes])).clip(0, 1)
+    seen = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
+    assert np.linalg.norm(seen[:-1] - seen[-1], axis=1).min() > 0.25
