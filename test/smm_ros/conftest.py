@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import rclpy
 import yaml
@@ -21,6 +22,7 @@ from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
+from smm_ros.records import TransitionRecord
 from smm_ros.ros_environment import missing_variables
 
 NAMESPACE = "dclaw"
@@ -180,6 +182,34 @@ class Reports:
             return self._ros.wait_for(found, timeout, f"a report of {node}")
         except AssertionError as error:
             raise AssertionError(f"{error}; it said {self.of(node)[-1:]}") from None
+
+
+@pytest.fixture
+def make_record() -> Callable[..., TransitionRecord]:
+    """Return a function that makes the transition of a sequence number; fields are as given."""
+    return _record
+
+
+def _record(
+    sequence: int, obs_size: int = 12, action_size: int = 9, **fields: Any
+) -> TransitionRecord:
+    rng = np.random.default_rng(sequence)
+    values = {
+        "stamp_ns": sequence,
+        "hand": NAMESPACE,
+        "sequence": sequence,
+        "episode": 0,
+        "step": sequence,
+        "skill": 0,
+        "policy_version": 0,
+        "observation": rng.normal(size=obs_size).astype(np.float32),
+        "action": rng.uniform(-1, 1, action_size).astype(np.float32),
+        "next_observation": rng.normal(size=obs_size).astype(np.float32),
+        "log_p_shaping": -0.1,
+        "terminated": False,
+        "truncated": False,
+    }
+    return TransitionRecord(**values | fields)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from smm_core.state_space import StateConfig
 from smm_core.targets.target import TargetConfig
 from smm_core.transitions import Layout, TransitionError
 from smm_ros.learning_thread import LearningThread, TrainerConfig
-from smm_ros.records import HandProgress, TransitionRecord
+from smm_ros.records import HandProgress
 
 LAYOUT = Layout(4, 2)
 SMALL = LearnerConfig(
@@ -34,29 +34,11 @@ SMALL = LearnerConfig(
 )
 
 
-def record(sequence, hand="dclaw"):
-    values = np.random.default_rng(sequence)
-    return TransitionRecord(
-        stamp_ns=sequence,
-        hand=hand,
-        sequence=sequence,
-        episode=0,
-        step=sequence,
-        skill=0,
-        policy_version=0,
-        observation=values.normal(size=4).astype(np.float32),
-        action=values.uniform(-1, 1, 2).astype(np.float32),
-        next_observation=values.normal(size=4).astype(np.float32),
-        log_p_shaping=-0.1,
-        terminated=False,
-        truncated=False,
-    )
-
-
 class Started:
     """A thread under test and what it told."""
 
-    def __init__(self, **settings):
+    def __init__(self, make_record, **settings):
+        self.make_record = make_record
         self.snapshots, self.told = [], threading.Event()
         config = TrainerConfig(**{"learner": SMALL, **settings})
         self.thread = LearningThread(config, LAYOUT, self.snapshots.append, self.told.set)
@@ -72,15 +54,15 @@ class Started:
 
     def feed(self, *sequences, hand="dclaw"):
         for sequence in sequences:
-            self.thread.put(record(sequence, hand))
+            self.thread.put(self.make_record(sequence, 4, 2, hand=hand))
 
 
 @pytest.fixture
-def start():
+def start(make_record):
     started = []
 
     def start(**settings):
-        started.append(Started(**settings))
+        started.append(Started(make_record, **settings))
         return started[-1]
 
     yield start
@@ -236,9 +218,9 @@ def test_it_needs_a_hand():
         TrainerConfig(hands=("/",))
 
 
-def test_a_transition_that_is_no_number_stops_it_with_the_reason(start):
+def test_a_transition_that_is_no_number_stops_it_with_the_reason(start, make_record):
     run = start()
-    bad = record(0)
+    bad = make_record(0, 4, 2)
     bad.observation[1] = np.nan
     run.thread.put(bad)
     with pytest.raises(TransitionError, match="obs"):

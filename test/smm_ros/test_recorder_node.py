@@ -2,7 +2,6 @@
 
 import time
 
-import numpy as np
 import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
@@ -16,7 +15,6 @@ from smm_ros.bag import read_messages, read_transitions
 from smm_ros.conversions import clock_to_msg, transition_to_msg
 from smm_ros.msg import EpisodeSummary, PolicySnapshot, TrainingStatus
 from smm_ros.msg import Transition as TransitionMessage
-from smm_ros.records import TransitionRecord
 
 OTHERS = {
     "/dclaw/episodes": (EpisodeSummary, interfaces.EPISODES_QOS),
@@ -27,30 +25,11 @@ OTHERS = {
 }
 
 
-def transition(sequence):
-    values = np.full(12, sequence, np.float32)
-    return TransitionRecord(
-        stamp_ns=sequence,
-        hand="dclaw",
-        sequence=sequence,
-        episode=0,
-        step=0,
-        skill=0,
-        policy_version=0,
-        observation=values,
-        action=values[:9],
-        next_observation=values,
-        log_p_shaping=0.0,
-        terminated=False,
-        truncated=False,
-    )
-
-
 class Graph:
     """The publishers of the rest of the graph."""
 
-    def __init__(self, ros):
-        self.ros = ros
+    def __init__(self, ros, make_record):
+        self.ros, self.make_record = ros, make_record
         self.transitions = ros.node.create_publisher(
             TransitionMessage, "transitions", interfaces.TRANSITIONS_QOS
         )
@@ -72,7 +51,7 @@ class Graph:
         times = []
         for _ in range(count):
             times.append(time.time_ns())
-            self.transitions.publish(transition_to_msg(transition(self.sequence)))
+            self.transitions.publish(transition_to_msg(self.make_record(self.sequence)))
             self.sequence += 1
             self.ros.spin(period)
         return times
@@ -96,8 +75,8 @@ class Graph:
 
 
 @pytest.fixture
-def graph(ros):
-    return Graph(ros)
+def graph(ros, make_record):
+    return Graph(ros, make_record)
 
 
 def sequences(folder):

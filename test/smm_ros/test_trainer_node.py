@@ -4,7 +4,6 @@ import re
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rcl_interfaces.srv import DescribeParameters
 
@@ -14,7 +13,7 @@ from smm_core.transitions import Layout
 from smm_ros import interfaces as names
 from smm_ros.conversions import policy_from_msg, status_from_msg, transition_to_msg
 from smm_ros.msg import PolicySnapshot, TrainingStatus, Transition
-from smm_ros.records import HandProgress, TransitionRecord
+from smm_ros.records import HandProgress
 
 WARN, ERROR = 1, 2
 RANDOM_STEPS, PERIOD, CAPACITY = 10, 10, 3
@@ -30,30 +29,11 @@ LEARNER = {
 }
 
 
-def record(sequence):
-    values = np.random.default_rng(sequence)
-    return TransitionRecord(
-        stamp_ns=sequence,
-        hand="dclaw",
-        sequence=sequence,
-        episode=0,
-        step=sequence,
-        skill=0,
-        policy_version=0,
-        observation=values.normal(size=12).astype(np.float32),
-        action=values.uniform(-1, 1, 9).astype(np.float32),
-        next_observation=values.normal(size=12).astype(np.float32),
-        log_p_shaping=-0.1,
-        terminated=False,
-        truncated=False,
-    )
-
-
 class Hand:
     """What the trainer sees of a hand and its policy server, and what they see of it."""
 
-    def __init__(self, ros):
-        self.ros = ros
+    def __init__(self, ros, make_record):
+        self.ros, self.make_record = ros, make_record
         self.transitions = self._publisher()
         self.statuses = ros.collect(
             TrainingStatus, names.TRAINING_STATUS, names.TRAINING_STATUS_QOS
@@ -80,7 +60,7 @@ class Hand:
 
     def feed(self, *sequences):
         for sequence in sequences:
-            self.transitions.publish(transition_to_msg(record(sequence)))
+            self.transitions.publish(transition_to_msg(self.make_record(sequence)))
 
     def wait_for(self, condition):
         """Return the first status from now on that meets the condition."""
@@ -94,8 +74,8 @@ class Hand:
 
 
 @pytest.fixture
-def hand(ros):
-    return Hand(ros)
+def hand(ros, make_record):
+    return Hand(ros, make_record)
 
 
 @pytest.fixture
