@@ -178,8 +178,9 @@ def _files_at(path: Path) -> list[Path]:
         raise BagError(f"no bag at {path}; expected the folder of a bag or one MCAP file")
     files = bag_files(path)
     if not files:
-        others = ", ".join(sorted(entry.name for entry in path.iterdir())) or "nothing"
-        raise BagError(f"{path} holds no MCAP file, only {others}; expected {path.name}_0.mcap")
+        others = ", ".join(sorted(entry.name for entry in path.iterdir()))
+        found = f"holds no MCAP file, only {others}" if others else "is an empty folder"
+        raise BagError(f"{path} {found}; expected {path.resolve().name}_0.mcap")
     return files
 
 

@@ -13,29 +13,9 @@ from smm_ros.bag_topics import installed_topic
 from smm_ros.bag_writer import BagWriter
 from smm_ros.cli import main
 from smm_ros.conversions import transition_to_msg
-from smm_ros.records import TransitionRecord
 
 TRANSITIONS = installed_topic("/dclaw/transitions", "smm_ros/msg/Transition")
 JOINTS = installed_topic("/dclaw/joint_states", "sensor_msgs/msg/JointState")
-
-
-def transition(sequence, size=12):
-    rng = np.random.default_rng(sequence)
-    return TransitionRecord(
-        stamp_ns=sequence,
-        hand="dclaw",
-        sequence=sequence,
-        episode=0,
-        step=sequence,
-        skill=0,
-        policy_version=0,
-        observation=rng.normal(size=size).astype(np.float32),
-        action=rng.normal(size=9).astype(np.float32),
-        next_observation=rng.normal(size=size).astype(np.float32),
-        log_p_shaping=0.0,
-        terminated=False,
-        truncated=False,
-    )
 
 
 def joint_state(number, name="joint_10"):
@@ -53,24 +33,28 @@ def write(folder, transitions=(), joint_states=()):
     return str(folder)
 
 
-def test_every_next_observation_is_a_row(tmp_path, capsys):
-    records = [transition(n) for n in range(7)]
+def test_every_next_observation_is_a_row(tmp_path, capsys, make_record):
+    records = [make_record(n) for n in range(7)]
     bag, out = write(tmp_path / "run", records, [joint_state(0)]), tmp_path / "states.npy"
     assert main(["states", bag, "--out", str(out)]) == 0
-    assert "7 rows of 12 numbers" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"wrote 7 states of 12 numbers to {out}" in said
+    assert "columns 0 .. 11: the entries of the observation" in said
+    assert f"--learner.target.demonstrations.file {out}" in said
     rows = np.load(out)
     assert rows.dtype == np.float32
     np.testing.assert_array_equal(rows, [record.next_observation for record in records])
 
 
-def test_joint_states_are_rows_of_positions(tmp_path):
+def test_joint_states_are_rows_of_positions(tmp_path, capsys):
     bag, out = write(tmp_path / "run", [], map(joint_state, range(5))), tmp_path / "states.npy"
     assert main(["states", bag, "--out", str(out), "--joint-states"]) == 0
     np.testing.assert_allclose(np.load(out), [[0.1 * n, 2.0] for n in range(5)], rtol=1e-6)
+    assert "columns 0 .. 1: positions in rad of joint_10, valve" in capsys.readouterr().out
 
 
-def test_a_target_is_learnt_from_the_file(tmp_path):
-    bag, out = write(tmp_path / "run", map(transition, range(60))), tmp_path / "states.npy"
+def test_a_target_is_learnt_from_the_file(tmp_path, make_record):
+    bag, out = write(tmp_path / "run", map(make_record, range(60))), tmp_path / "states.npy"
     assert main(["states", bag, "--out", str(out)]) == 0
     shown = {"file": str(out), "updates": 5, "density": {"model": "gaussian_mixture"}}
     config = from_mapping(TargetConfig, {"name": "demonstrations", "demonstrations": shown})
@@ -79,29 +63,35 @@ def test_a_target_is_learnt_from_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("transitions", "joint_states", "options", "words"),
+    ("sizes", "joint_states", "options", "words"),
     [
-        ([], [], [], "holds no transitions"),
-        ([], [], ["--joint-states"], "holds no joint states"),
-        ([transition(0), transition(1, size=5)], [], [], "[5, 12] numbers"),
+        ([], [], [], "holds no transitions; --joint-states takes"),
+        ([], [], ["--joint-states"], "holds no joint states; without --joint-states"),
+        ([12, 5], [], [], "of 5 and 12 numbers"),
         ([], [joint_state(0), joint_state(1, "other")], ["--joint-states"], "of other valve"),
+        ([], [JointState(name=["joint_10"])], ["--joint-states"], "of 0 numbers"),
     ],
 )
 def test_a_bag_that_makes_no_array_is_named(
-    tmp_path, capsys, transitions, joint_states, options, words
+    tmp_path, capsys, make_record, sizes, joint_states, options, words
 ):
-    bag, out = write(tmp_path / "run", transitions, joint_states), tmp_path / "states.npy"
+    records = [make_record(number, size) for number, size in enumerate(sizes)]
+    bag, out = write(tmp_path / "run", records, joint_states), tmp_path / "states.npy"
     assert main(["states", bag, "--out", str(out), *options]) == 1
     assert words in capsys.readouterr().err
     assert not out.exists()
 
 
-def test_nothing_is_overwritten_and_the_kind_of_file_is_checked(tmp_path, capsys):
-    bag = write(tmp_path / "run", [transition(0)])
+def test_nothing_is_overwritten_and_the_kind_of_file_is_checked(tmp_path, capsys, make_record):
+    bag = write(tmp_path / "run", [make_record(0)])
     (tmp_path / "kept.npy").write_text("kept")
     assert main(["states", bag, "--out", str(tmp_path / "kept.npy")]) == 1
     assert (tmp_path / "kept.npy").read_text() == "kept"
     assert main(["states", bag, "--out", str(tmp_path / "states.csv")]) == 1
     assert main(["states", str(tmp_path / "none"), "--out", str(tmp_path / "a.npy")]) == 1
+    assert main(["states", bag, "--out", str(tmp_path / "none" / "a.npy")]) == 1
+    (tmp_path / "empty").mkdir()
+    assert main(["states", str(tmp_path / "empty"), "--out", str(tmp_path / "a.npy")]) == 1
+    wanted = ("kept.npy exists", "ends in .npy", "no bag at", "no folder", "is an empty folder")
     error = capsys.readouterr().err
-    assert all(words in error for words in ("kept.npy exists", "ends in .npy", "no bag at"))
+    assert all(words in error for words in wanted), error
