@@ -69,7 +69,12 @@ def test_a_target_is_learnt_from_the_file(tmp_path, make_record):
         ([], [], ["--joint-states"], "holds no joint states; without --joint-states"),
         ([12, 5], [], [], "of 5 and 12 numbers"),
         ([], [joint_state(0), joint_state(1, "other")], ["--joint-states"], "of other valve"),
-        ([], [JointState(name=["joint_10"])], ["--joint-states"], "of 0 numbers"),
+        (
+            [],
+            [JointState(name=["a"], velocity=[0.0], effort=[0.0])],
+            ["--joint-states"],
+            "of 0 numbers",
+        ),
     ],
 )
 def test_a_bag_that_makes_no_array_is_named(
