@@ -250,7 +250,7 @@ class Evaluation:
             self._note(
                 f"target fitted to {demonstrations.demonstrations.file}, held-out NLL "
                 f"{target.reference.held_out_nll:.3f} nats"
-                + ("" if target.is_normalised else " at most")
+                + ("" if target.reference.is_normalised else " at most")
             )
         if not target.is_normalised:
             self._note(

@@ -83,11 +83,15 @@ class Target:
 
     @property
     def is_normalised(self) -> bool:
-        """Whether `log_reference` is the log of a density that integrates to one."""
-        return self.reference.is_normalised
+        """Whether `log_prob` is known without an open constant.
+
+        What the reward adds is not, and limits take mass away, whatever the reference.
+        """
+        is_reference = not self._weight and not self._limits.are_set
+        return self.reference.is_normalised and is_reference
 
     def log_prob(self, state: Tensor, reward: Tensor) -> Tensor:
-        """Return log p*(s) up to a constant, (R, B) nats.
+        """Return log p*(s), (R, B) nats, up to a constant where it is not normalised.
 
         `state` is (R, B, size); `reward` (R, B) is the environment's, a log-density in nats.
         """
@@ -121,10 +125,11 @@ class Limits:
                 )
         self._space, self._per_unit = space, config.penalty
         self._low, self._high = torch.tensor(config.low), torch.tensor(config.high)
+        self.are_set = bool(config.low)
 
     def penalty(self, state: Tensor) -> Tensor:
         """Return the nats to be taken from log p*, (...) from s (..., size)."""
-        if not self._low.numel():
+        if not self.are_set:
             return torch.zeros_like(state[..., 0])
         linear, angles = self._space.split(state)
         low, low_angle = self._space.split(self._low)

@@ -266,9 +266,14 @@ def test_a_target_says_how_it_was_fitted_and_whether_it_is_normalised(trained, p
     np.save(tmp_path / "shown.npy", angles[:, None].astype(np.float32))
     shown = {"file": str(tmp_path / "shown.npy"), "updates": 20}
     vae = {"density": {"model": "vae", "vae": {"hidden": [8], "code_size": 2}}}
-    expected = {"exact": ({}, " nats", 0), "bound": (vae, " nats at most", 1)}
-    for name, (density, ending, unnormalised) in expected.items():
+    expected = {
+        "exact": ({}, 0.0, " nats", 0),
+        "bound": (vae, 0.0, " nats at most", 1),
+        "with a reward": ({}, 1.0, " nats", 1),
+    }
+    for name, (density, weight, ending, unnormalised) in expected.items():
         target = {"name": "demonstrations", "demonstrations": {**shown, **density}}
+        target["reward_weight"] = weight
         runs = open_runs(trained(name, learner={"target": target, "state": {"circular": [0, 1]}}))
         evaluate(runs, "random", settings(bins=RING_BINS))
         nll = runs.learner.target.reference.held_out_nll

@@ -88,7 +88,7 @@ def test_a_full_turn_changes_nothing(name, settings):
 
 @pytest.mark.parametrize("name", [name for name in SETTINGS if name != "reward"])
 def test_a_normalised_reference_integrates_to_one(name, settings):
-    target = Target(settings(name), MIXED)
+    target = Target(settings(name, reward_weight=0.0), MIXED)
     assert target.is_normalised
     angles = torch.linspace(-math.pi, math.pi, 201)[:-1] + math.pi / 200
     grid = torch.cartesian_prod(torch.linspace(-6, 8, 1401)[:-1] + 0.005, angles)
@@ -96,8 +96,19 @@ def test_a_normalised_reference_integrates_to_one(name, settings):
     assert float(mass) == pytest.approx(1.0, abs=0.01)
 
 
-def test_a_target_made_of_the_reward_alone_is_not_normalised(settings):
-    assert not Target(settings("reward"), MIXED).is_normalised
+LIMITS = {"low": [-1.0, -1.0], "high": [1.0, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("reward", {"reward_weight": 0.0}),
+        ("uniform_box", {"reward_weight": 0.1}),
+        ("uniform_box", {"reward_weight": 0.0, "limits": LIMITS}),
+    ],
+)
+def test_without_a_density_with_a_reward_or_limits_a_constant_is_open(name, more, settings):
+    assert not Target(settings(name, **more), MIXED).is_normalised
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0, 20.0])
