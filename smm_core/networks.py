@@ -40,6 +40,14 @@ def mlp(generators: Generators, sizes: Sequence[int], activation: str = "relu") 
     return nn.Sequential(*layers[:-1])
 
 
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+    """Take one gradient step down each run's loss, (R,); return the losses, detached."""
+    optimizer.zero_grad()
+    loss.sum().backward()
+    optimizer.step()
+    return loss.detach()
+
+
 def skill_onehot(skill: Tensor, layout: Layout) -> Tensor:
     """Return the one-hot skills, (..., skill_size), of skills (...); width 0 for one skill."""
     if not layout.skill_size:

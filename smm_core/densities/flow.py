@@ -11,7 +11,7 @@ from zuko.transforms import MonotonicRQSTransform
 
 from smm_core.config import Config, option
 from smm_core.generators import Generators
-from smm_core.networks import mlp
+from smm_core.networks import descend, mlp
 from smm_core.running_scale import RunningScale
 from smm_core.state_space import StateSpace
 
@@ -66,11 +66,7 @@ class Flow(nn.Module):
     def fit(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
         """Take one gradient step on the likelihood; return minus its mean log before, (R,)."""
         self.scale.observe(self.space.split(state)[0])
-        loss = -self._log_prob(state, skill_onehot).mean(1)
-        self.optimizer.zero_grad()
-        loss.sum().backward()
-        self.optimizer.step()
-        return loss.detach()
+        return descend(self.optimizer, -self._log_prob(state, skill_onehot).mean(1))
 
     @torch.no_grad()
     def log_prob(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:

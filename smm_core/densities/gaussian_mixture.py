@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from smm_core.config import Config, option
 from smm_core.densities.von_mises import von_mises_log_prob, von_mises_sample
 from smm_core.generators import Generators
+from smm_core.networks import descend
 from smm_core.running_scale import RunningScale
 from smm_core.state_space import StateSpace
 
@@ -73,11 +74,7 @@ class GaussianMixture(nn.Module):
         self.scale.observe(linear)
         if is_first:
             self._place(torch.cat((self.scale.normalise(linear), angles), -1), generators)
-        loss = -self._log_prob(state, skill_onehot).mean(1)
-        self.optimizer.zero_grad()
-        loss.sum().backward()
-        self.optimizer.step()
-        return loss.detach()
+        return descend(self.optimizer, -self._log_prob(state, skill_onehot).mean(1))
 
     @torch.no_grad()
     def log_prob(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from smm_core.config import Config, option
 from smm_core.generators import Generators
-from smm_core.networks import mlp
+from smm_core.networks import descend, mlp
 from smm_core.state_space import StateSpace
 
 
@@ -40,8 +40,4 @@ class Discriminator(nn.Module):
 
     def fit(self, state: Tensor, skill: Tensor) -> Tensor:
         """Take one gradient step; return the cross-entropy in nats before it, (R,)."""
-        loss = -self.log_prob(state, skill).mean(-1)
-        self.optimizer.zero_grad()
-        loss.sum().backward()
-        self.optimizer.step()
-        return loss.detach()
+        return descend(self.optimizer, -self.log_prob(state, skill).mean(-1))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from smm_core.config import Config, option
 from smm_core.generators import Generators
-from smm_core.networks import mlp
+from smm_core.networks import descend, mlp
 from smm_core.objectives.objective import Bonus
 from smm_core.replay import Batch
 from smm_core.running_scale import RunningScale
@@ -94,9 +94,7 @@ class ICM(Bonus):
         }
         share = self.config.forward_weight
         loss = share * losses["forward_loss"] + (1.0 - share) * losses["inverse_loss"]
-        self.optimizer.zero_grad()
-        loss.sum().backward()
-        self.optimizer.step()
+        descend(self.optimizer, loss)
         self._fitted = (batch, forward_error.detach().norm(dim=-1))
         return {name: loss.detach() for name, loss in losses.items()}
 
@@ -163,13 +161,10 @@ class RND(Bonus):
     ) -> dict[str, Tensor]:
         """Take one gradient step of the predictor; return its mean squared error before, (R,)."""
         error = self._error(state)
-        loss = error.mean(-1)
-        self.optimizer.zero_grad()
-        loss.sum().backward()
-        self.optimizer.step()
+        loss = descend(self.optimizer, error.mean(-1))
         self.errors.observe(error.detach().unsqueeze(-1))
         self._fitted = (state, error.detach())
-        return {"predictor_loss": loss.detach()}
+        return {"predictor_loss": loss}
 
     def paid(self, batch: Batch, state: Tensor) -> Tensor:
         """Return the bonus of the states, (R, B); measured when ICM measures it."""

@@ -7,7 +7,7 @@ from torch.distributions.transforms import TanhTransform
 from torch.nn import functional as F
 
 from smm_core.generators import Generators
-from smm_core.networks import LOG_STD_RANGE, Actor, Critic, Linear, mlp
+from smm_core.networks import LOG_STD_RANGE, Actor, Critic, Linear, descend, mlp
 
 SEEDS = (5, 2, 9)
 
@@ -111,3 +111,13 @@ def test_the_deviation_stays_in_its_range():
     actor = Actor(Generators(SEEDS), 4, 2, (8, 8))
     _, log_std = actor(1e6 * inputs(3, 50, 4))
     assert (log_std.min(), log_std.max()) == LOG_STD_RANGE
+
+
+def test_a_step_goes_down_the_loss_of_each_run_whatever_was_left_in_the_gradients():
+    place = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
+    optimizer = torch.optim.SGD([place], lr=0.25)
+    for expected, loss in (([1.5, -1.0], [9.0, 4.0]), ([0.75, -0.5], [2.25, 1.0])):
+        before = descend(optimizer, place.square())
+        assert before.tolist() == loss
+        assert not before.requires_grad
+        assert place.tolist() == expected
