@@ -102,9 +102,9 @@ class Learner:
     def observe(self, transition: Transition) -> None:
         """Add one step to the replay; raises TransitionError where it does not fit."""
         self.replay.add(transition)
-        newest = self.replay.newest(1)
-        state = self.space.select(newest.next_obs)
-        self.objective.observe(state, skill_onehot(newest.skill, self.layout))
+        next_obs = torch.tensor(transition.next_obs[:, None], dtype=torch.float32)
+        skill = torch.tensor(transition.skill[:, None])
+        self.objective.observe(self.space.select(next_obs), skill_onehot(skill, self.layout))
 
     def update(self) -> dict[str, Tensor]:
         """Make one update of every model (Algorithm 2); return metrics, (R,) each.

@@ -76,11 +76,16 @@ class ReplayBuffer:
             raise ValueError("the replay buffer is empty; add a transition before sampling")
         return self._batch(self._rows[self._run_index, generators.integers(len(self), batch_size)])
 
-    def newest(self, count: int) -> Batch:
-        """Return the newest rows (fewer where there are fewer), oldest first."""
-        count = min(count, len(self))
-        index = torch.arange(self.added - count, self.added) % self.capacity
-        return self._batch(self._rows[:, index])
+    def reached(self) -> Tensor:
+        """Return the next_obs of every row, (R, rows, obs_size), oldest first.
+
+        Copies only these columns, and nothing while the buffer is not full: read it before the
+        next `add`.
+        """
+        next_obs = self._rows.split(self._widths, dim=-1)[2]
+        if self.added <= self.capacity:
+            return next_obs[:, : self.added]
+        return next_obs.roll(-self.added % self.capacity, 1)
 
     def _batch(self, rows: Tensor) -> Batch:
         obs, action, next_obs, reward, skill, terminated = rows.split(self._widths, dim=-1)

@@ -47,7 +47,7 @@ def coverage(learner: Learner, recent: int = 5000) -> dict[str, NDArray[np.float
     """
     if not learner.space.num_circular:
         return {}
-    obs = learner.replay.newest(len(learner.replay)).next_obs
+    obs = learner.replay.reached()
     entropies = {}
     for index, (cos, sin) in enumerate(zip(learner.space.cos, learner.space.sin, strict=True)):
         angles = torch.atan2(obs[..., sin], obs[..., cos]).numpy()
@@ -73,7 +73,7 @@ def halls_reached_in_training(
 
     `hall_at` tells the halls (N,) whose goals positions (N, 2) m are in, -1 for none.
     """
-    position = learner.replay.newest(len(learner.replay)).next_obs.double().numpy()
+    position = learner.replay.reached().double().numpy()
     halls = [hall_at(run) for run in position]
     return np.array([len(np.unique(hall[hall >= 0])) for hall in halls]) / num_halls
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from smm_core.generators import Generators
 from smm_core.learner import Learner
 from smm_core.transitions import Layout, TransitionError
 
@@ -198,7 +199,7 @@ def test_plain_sac_is_paid_the_target_alone(make, play):
     play(learner, 12)
     metrics = learner.update()
     assert {n for n in metrics if n.startswith("reward_")} == {"reward_target", "reward_total"}
-    batch = learner.replay.newest(12)
+    batch = learner.replay.sample(500, Generators([0]))
     low, high = 2 * batch.reward.min(), 2 * batch.reward.max()
     assert low <= metrics["reward_total"] <= high
 

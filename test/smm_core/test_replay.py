@@ -1,4 +1,4 @@
-"""What is put into the replay buffer comes out, the newest rows of it, every row as often."""
+"""What is put into the replay buffer comes out, in order or every row as often."""
 
 import numpy as np
 import pytest
@@ -67,16 +67,22 @@ def assert_rows_belong_together(batch, step_of, numbered):
 def test_rows_come_out_as_they_went_in(filled, numbered, steps):
     replay = filled(steps)
     assert len(replay) == min(steps, CAPACITY)
-    for batch in (replay.sample(64, Generators((0, 1))), replay.newest(CAPACITY)):
-        assert_rows_belong_together(batch, steps_of(batch), numbered)
+    batch = replay.sample(64, Generators((0, 1)))
+    assert_rows_belong_together(batch, steps_of(batch), numbered)
 
 
-@pytest.mark.parametrize("steps", [5, CAPACITY, CAPACITY + 3, 2 * CAPACITY + 1])
-@pytest.mark.parametrize("count", [1, 4, 100])
-def test_the_newest_rows_come_oldest_first_also_over_the_wrap(filled, steps, count):
-    found = steps_of(filled(steps).newest(count))
-    expected = list(range(max(0, steps - min(count, CAPACITY)), steps))
-    assert found.tolist() == [expected] * RUNS
+@pytest.mark.parametrize("steps", [0, 5, CAPACITY, CAPACITY + 3, 2 * CAPACITY, 2 * CAPACITY + 1])
+def test_what_was_reached_comes_oldest_first_also_over_the_wrap(filled, numbered, steps):
+    found = filled(steps).reached()
+    assert found.shape == (RUNS, min(steps, CAPACITY), 3)
+    kept = [numbered(step).next_obs for step in range(max(0, steps - CAPACITY), steps)]
+    assert found.tolist() == (np.stack(kept, 1).tolist() if kept else [[]] * RUNS)
+
+
+def test_what_was_reached_is_not_copied_until_the_ring_is_full(filled):
+    replay = filled(CAPACITY - 1)
+    rows = replay.state()["rows"].untyped_storage().data_ptr()
+    assert replay.reached().untyped_storage().data_ptr() == rows
 
 
 def test_the_ring_forgets_the_oldest_and_nothing_else(filled):
@@ -85,9 +91,10 @@ def test_the_ring_forgets_the_oldest_and_nothing_else(filled):
 
 
 def test_skills_are_whole_numbers_and_truncation_is_no_end(filled):
-    batch = filled(4).newest(4)
+    batch = filled(4).sample(50, seeds())
     assert batch.skill.dtype == torch.int64
-    assert batch.terminated.tolist() == [[1, 0, 1, 0], [1, 0, 0, 1]]
+    ends = torch.tensor([[1.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 1.0]])
+    assert torch.equal(batch.terminated, ends.gather(1, steps_of(batch)))
 
 
 def test_every_row_is_drawn_as_often(filled):
@@ -150,7 +157,7 @@ def test_a_restored_buffer_goes_on_as_the_first(filled, numbered, steps):
     generators = (seeds(), seeds())
     drawn = [b.sample(20, g) for b, g in zip((first, second), generators, strict=True)]
     assert torch.equal(drawn[0].next_obs, drawn[1].next_obs)
-    assert torch.equal(first.newest(CAPACITY).obs, second.newest(CAPACITY).obs)
+    assert torch.equal(first.reached(), second.reached())
 
 
 @pytest.mark.parametrize(

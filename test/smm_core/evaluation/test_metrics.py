@@ -75,17 +75,17 @@ def test_the_replay_is_read_once_for_all_angles_and_not_at_all_for_none(
     small_config, make_transition, monkeypatch
 ):
     layout, read = Layout(obs_size=4, action_size=1), []
-    newest = ReplayBuffer.newest
+    reached = ReplayBuffer.reached
 
-    def watched(self, count):
-        read.append(count)
-        return newest(self, count)
+    def watched(self):
+        read.append(len(self))
+        return reached(self)
 
     for circular, expected in (((), []), ((0, 1, 2, 3), [5])):
         learner = Learner(layout, small_config(state={"circular": circular, "linear": [0]}), (0,))
         for seed in range(5):
             learner.observe(make_transition(layout, seed=seed))
-        monkeypatch.setattr(ReplayBuffer, "newest", watched)
+        monkeypatch.setattr(ReplayBuffer, "reached", watched)
         read.clear()
         coverage(learner, recent=2)
         assert read == expected
