@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -146,23 +147,38 @@ def with_codes(density: Density, space: StateSpace, runs: int, settings: dict) -
     return found
 
 
-def row(truth: Known, args: argparse.Namespace) -> tuple[list[float], list[float], list[Density]]:
-    """Fit all models; return the true NLL and the models', their seconds, and the models."""
+@dataclass(frozen=True)
+class Row:
+    """What fitting all models to one distribution came to; NLLs in nats."""
+
+    true: float
+    found: list[list[float]]
+    """NLL of each model, of a VAE with each number of codes."""
+    seconds: list[float]
+    models: list[Density]
+
+    @property
+    def of_models(self) -> list[float]:
+        """The NLL of each model, of a VAE with the most codes."""
+        return [found[-1] for found in self.found]
+
+
+def fit_all(truth: Known, args: argparse.Namespace) -> Row:
+    """Fit all models to states of one distribution."""
     # Seeds that no run has: the same numbers must not make the states and choose among them.
     states = draws(truth, args.runs, args.states, 10_000)
     fresh = draws(truth, args.runs, FRESH, 10_001)
-    figures, seconds, models = [-float(truth.log_prob(fresh).mean())], [], []
+    row = Row(-float(truth.log_prob(fresh).mean()), [], [], [])
     for settings in VARIANTS.values():
         density, streams = make(truth.space, args.runs, settings), Generators(range(args.runs))
         begin = time.perf_counter()
         fit_to(density, states, no_skill(states), streams, args.steps)
-        seconds.append((time.perf_counter() - begin) / args.runs)
+        row.seconds.append((time.perf_counter() - begin) / args.runs)
         evaluated = with_codes(density, truth.space, args.runs, settings)
-        for one in evaluated:
-            nll = negative_log_likelihood(one, fresh, no_skill(fresh), streams)
-            figures.append(float(nll.mean()))
-        models.append(evaluated[-1])
-    return figures, seconds, models
+        nll = [negative_log_likelihood(one, fresh, no_skill(fresh), streams) for one in evaluated]
+        row.found.append([float(values.mean()) for values in nll])
+        row.models.append(evaluated[-1])
+    return row
 
 
 def print_table(title: str, rows: list[str], columns: dict[str, list[float]]) -> None:
@@ -176,33 +192,46 @@ def print_table(title: str, rows: list[str], columns: dict[str, list[float]]) ->
 
 def mean_log_prob(density: Density, state: Tensor, runs: int) -> Tensor:
     """Return the first run's log-density, (B,), of states (1, B, size): the mean of a bound."""
-    repeats = 1 if density.is_exact else 20
+    repeats = 1 if density.is_exact else 50
     states, streams = state.expand(runs, -1, -1), Generators(range(runs))
     found = [density.log_prob(states, no_skill(states), streams)[0] for _ in range(repeats)]
     return torch.stack(found).mean(0)
 
 
-def draw_picture(path: Path, fitted: dict[Known, list[Density]], runs: int) -> None:
-    """Draw the true and the modelled densities of one coordinate, first run."""
+def draw_picture(path: Path, rows: dict[Known, Row], runs: int) -> None:
+    """Draw one panel for each model and distribution of one coordinate, first run.
+
+    Each says by how many nats the NLL is above the true one, which is KL(true || model), or for
+    a bound at least that.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    shown = [truth for truth in fitted if truth.space.size == 1]
-    figure, axes = plt.subplots(2, 2, figsize=(11, 7), layout="constrained")
-    for axis, truth in zip(axes.flat, shown, strict=True):
-        x = torch.linspace(truth.low + 1e-4, truth.high - 1e-4, 600).view(1, -1, 1)
-        axis.fill_between(
-            x.flatten(), truth.log_prob(x)[0].exp(), color="0.85", label="true density"
-        )
-        for name, density in zip(VARIANTS, fitted[truth], strict=True):
-            log_density = mean_log_prob(density, x, runs)
-            axis.plot(x.flatten(), log_density.exp(), label=name, linewidth=1.2)
+    shown = [truth for truth in rows if truth.space.size == 1]
+    size = (len(VARIANTS), len(shown))
+    figure, axes = plt.subplots(*size, figsize=(11, 9), sharex="col", layout="constrained")
+    for column, truth in zip(axes.T, shown, strict=True):
+        x = torch.linspace(truth.low + 1e-4, truth.high - 1e-4, 300).view(1, -1, 1)
+        true = truth.log_prob(x)[0].exp()
+        row = rows[truth]
+        for index, axis in enumerate(column):
+            modelled = mean_log_prob(row.models[index], x, runs).exp()
+            axis.fill_between(x.flatten(), true, color="0.85")
+            axis.plot(x.flatten(), modelled, color=f"C{index}", linewidth=1.5)
+            text = f"+{row.of_models[index] - row.true:.3f}"
+            axis.text(0.97, 0.92, text, ha="right", va="top", transform=axis.transAxes)
+            axis.set(ylim=(0, 1.5 * float(true.max())), yticks=[])
         unit = " [rad]" if truth.space.num_circular else ""
-        axis.set(title=truth.name, xlabel=f"s{unit}", ylabel="density", ylim=(0, None))
-    axes.flat[0].legend(frameon=False, fontsize=9)
-    figure.suptitle(f"Densities fitted to samples; the VAE's is its bound with K = {CODES[-1]}")
+        column[0].set_title(truth.name)
+        column[-1].set_xlabel(f"s{unit}")
+    for axis, name in zip(axes[:, 0], VARIANTS, strict=True):
+        axis.set_ylabel(name)
+    figure.suptitle(
+        "Fitted densities (lines) and the true ones (grey); nats above the true NLL."
+        f" The VAE's is its bound with K = {CODES[-1]}."
+    )
     figure.savefig(path, dpi=110)
 
 
@@ -215,21 +244,21 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="where to write a PNG")
     args = parser.parse_args()
     begin = time.perf_counter()
-    figures, seconds, fitted = {}, {}, {}
-    for truth in known():
-        figures[truth.name], seconds[truth.name], fitted[truth] = row(truth, args)
-    rows = ["true"]
+    rows = {truth: fit_all(truth, args) for truth in known()}
+    names = ["true"]
     for name, settings in VARIANTS.items():
         bounds = [f"{name}, K = {codes} (bound)" for codes in CODES]
-        rows += bounds if settings["model"] == "vae" else [f"{name} (exact)"]
-    print_table("NLL of fresh states, nats", rows, figures)
+        names += bounds if settings["model"] == "vae" else [f"{name} (exact)"]
+    figures = {t.name: [row.true, *chain.from_iterable(row.found)] for t, row in rows.items()}
+    print_table("NLL of fresh states, nats", names, figures)
+    seconds = {truth.name: row.seconds for truth, row in rows.items()}
     print_table("fit, seconds a run", list(VARIANTS), seconds)
     print(
         f"{args.runs} runs, {args.states} states, {args.steps} steps of 128; whole run "
         f"{time.perf_counter() - begin:.0f} s"
     )
     if args.picture:
-        draw_picture(args.picture, fitted, args.runs)
+        draw_picture(args.picture, rows, args.runs)
 
 
 if __name__ == "__main__":
