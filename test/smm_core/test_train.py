@@ -3,6 +3,7 @@
 import errno
 import json
 import math
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -54,6 +55,16 @@ def test_it_reports_and_saves_when_due(train):
     assert [path.stem[-2:] for path in sorted(folder.iterdir())] == ["50", "60"]
     assert list(training.folder.tensorboard.iterdir())
     assert [repeatable(m) for m in training.folder.metrics()] == [repeatable(m) for m in reports]
+
+
+@pytest.mark.parametrize("method", ["smm", "sac", "count", "pseudocount", "icm", "rnd"])
+def test_every_metric_is_explained(train, small_config, method):
+    learner = small_config(method=method, num_skills=2, sac={"hidden": [8], "variant": "q_and_v"})
+    training, _, _ = train(steps=20, learner=learner)
+    (told,) = training.folder.metrics()
+    page = Path(__file__).parents[2].joinpath("docs", "commands.md").read_text()
+    assert len(told) > 8
+    assert [name for name in told if f"`{name}`" not in page] == []
 
 
 def test_the_settings_of_a_run_lie_beside_it(train, ring):
