@@ -194,6 +194,21 @@ def test_a_run_of_any_method_learns_the_same_beside_others(make, play, method):
         torch.testing.assert_close(many[name][1], values[0], rtol=1e-3, atol=1e-4)
 
 
+def test_the_objective_hears_of_each_state_reached_once_and_of_its_skill(
+    make, make_transition, monkeypatch
+):
+    learner, heard = make(SKILLED, seeds=(0, 1), state={"circular": [2, 1]}), []
+    monkeypatch.setattr(learner.objective, "observe", lambda *told: heard.append(told))
+    steps = [make_transition(SKILLED, runs=2, seed=seed) for seed in range(12)]
+    for step in steps:
+        learner.observe(step)
+    assert len(heard) == 12
+    for (state, onehot), step in zip(heard, steps, strict=True):
+        angle = np.arctan2(step.next_obs[:, 1], step.next_obs[:, 2])
+        np.testing.assert_allclose(state.numpy(), angle[:, None, None], rtol=1e-5)
+        assert onehot.argmax(-1).tolist() == step.skill[:, None].tolist()
+
+
 def test_plain_sac_is_paid_the_target_alone(make, play):
     learner = make(method="sac", reward={"target": 2.0})
     play(learner, 12)
