@@ -15,6 +15,8 @@ left half e^2 = 7.4 times as often as on the right.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 from typing import Any, TypeAlias
 
@@ -246,13 +248,9 @@ class ManipulationEnv(gymnasium.Env[Floats, Floats]):
 def _fetch(render_mode: str | None) -> Any:
     """Load the simulated arm, which takes MuJoCo and is therefore done only here."""
     try:
-        from farama_notifications import notifications
-
-        # What gymnasium-robotics prints at its import is about its Adroit hands alone.
-        told = notifications.get("gymnasium_robotics", {})
-        for version in [v for v, text in told.items() if text.startswith("AdroitHand")]:
-            del told[version]
-        from smm_core.envs.fetch import CentredFetch
+        # gymnasium-robotics greets its import with a note on Adroit hands, of which none is here.
+        with contextlib.redirect_stderr(io.StringIO()):
+            from smm_core.envs.fetch import CentredFetch
     except ImportError as error:
         raise DependencyNotInstalled(
             f"the Manipulation environments need gymnasium-robotics and MuJoCo ({error}); "
