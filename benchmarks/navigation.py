@@ -10,12 +10,14 @@ methods share the settings in SHARED and the same soft actor-critic; only what i
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from experiment import Figures, interval, measure, once, side_by_side, train_to
 
 from smm_core.evaluation.evaluate import EvaluateConfig
+from smm_core.evaluation.player import AVERAGE, LAST
 
 SHARED: dict[str, Any] = {
     "random_steps": 1000,
@@ -38,6 +40,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 }
 MAPS = ((3, 10), (5, 10), (7, 10), (3, 50))
 ABLATION_MAPS = ((3, 50),)
+POLICIES = (AVERAGE, LAST)
+EPISODES = 100
 
 
 def main() -> None:
@@ -59,7 +63,8 @@ def main() -> None:
     _print_table(found, names, maps)
 
 
-def _cell(options: argparse.Namespace, name: str, halls: int, length: int) -> Figures:
+def _cell(options: argparse.Namespace, name: str, halls: int, length: int) -> dict[str, Figures]:
+    """Return the figures by policy."""
     methods = ABLATIONS if options.ablation else METHODS
     label = name.replace(" ", "_").replace("[", "").replace("]", "").replace("|", "")
     folder = options.folder / f"{halls}x{length}-{label}-{options.steps}"
@@ -72,27 +77,32 @@ def _cell(options: argparse.Namespace, name: str, halls: int, length: int) -> Fi
         "learner": {**SHARED, **methods[name]},
     }
 
-    def figures() -> Figures:
-        train_to(folder, settings, options.steps)
-        config = EvaluateConfig(episodes=100, figures=("halls", "marginal"))
-        return measure(folder, "average", config)
+    config = EvaluateConfig(episodes=EPISODES, figures=("halls", "marginal"))
 
-    return once(folder.with_suffix(".json"), figures)
+    def figures(policy: str) -> Figures:
+        train_to(folder, settings, options.steps)
+        return measure(folder, policy, config)
+
+    files = {policy: folder.with_name(f"{folder.name}-{policy}.json") for policy in POLICIES}
+    return {policy: once(file, partial(figures, policy)) for policy, file in files.items()}
 
 
 def _print_table(
-    found: dict[tuple[str, int, int], Figures],
+    found: dict[tuple[str, int, int], dict[str, Figures]],
     names: list[str],
     maps: tuple[tuple[int, int], ...],
 ) -> None:
-    print("\nShare of halls whose end was reached, mean over seeds [95 % interval]")
-    print("\n| halls x length | method | in training | historical average, 100 episodes |")
-    print("|---|---|---|---|")
+    print(
+        f"\nShare of halls whose end was reached, in training and in {EPISODES} episodes of each"
+    )
+    print("seed after it; mean over seeds [95 % interval]")
+    print("\n| halls x length | method | in training | historical average | last policy |")
+    print("|---|---|---|---|---|")
     for halls, length in maps:
         for name in names:
             figures = found[name, halls, length]
-            during = interval(figures["halls_reached_in_training"])
-            after = interval(figures["halls_reached"])
+            during = interval(figures[AVERAGE]["halls_reached_in_training"])
+            after = " | ".join(interval(figures[p]["halls_reached"]) for p in POLICIES)
             print(f"| {halls} x {length} | {name} | {during} | {after} |")
 
 
