@@ -10,6 +10,7 @@ methods share the settings in SHARED and the same soft actor-critic; only what i
 from __future__ import annotations
 
 import argparse
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ SHARED: dict[str, Any] = {
     "random_steps": 1000,
     "updates_per_step": 0.25,
     "sac": {"hidden": [128, 128]},
-    "history": {"period": 1000, "capacity": 20},
+    "history": {"period": 1000, "capacity": 100},  # every one: none is thinned out
 }
 METHODS: dict[str, dict[str, Any]] = {
     "SAC": {"method": "sac"},
@@ -31,6 +32,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "ICM": {"method": "icm"},
     "SMM": {},
     "SM4": {"num_skills": 3},
+    "SMM, histogram": {"density": {"model": "histogram"}},
 }
 ABLATIONS: dict[str, dict[str, Any]] = {
     "SM4": {"num_skills": 3},
@@ -66,7 +68,7 @@ def main() -> None:
 def _cell(options: argparse.Namespace, name: str, halls: int, length: int) -> dict[str, Figures]:
     """Return the figures by policy."""
     methods = ABLATIONS if options.ablation else METHODS
-    label = name.replace(" ", "_").replace("[", "").replace("]", "").replace("|", "")
+    label = re.sub(r"\W+", "_", name).strip("_")
     folder = options.folder / f"{halls}x{length}-{label}-{options.steps}"
     settings = {
         "env": "smm_ros/Navigation-v0",
