@@ -12,7 +12,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from experiment import Figures, interval, measure, once, side_by_side, train_to
+from experiment import Figures, interval, measured, side_by_side
 
 from smm_core.evaluation.evaluate import EvaluateConfig
 from smm_core.evaluation.metrics import ANGLE_BINS
@@ -61,12 +61,8 @@ def _method(options: argparse.Namespace, name: str) -> dict[str, Figures]:
         # Random actions are the same whatever was learnt, and for however long.
         is_first = steps == min(options.steps) and name == options.methods[0]
         for policy in (RANDOM, *POLICIES) if is_first else POLICIES:
-
-            def figures(steps: int = steps, policy: str = policy) -> Figures:
-                train_to(folder, settings, steps)
-                return measure(folder, policy, config)
-
-            found[f"{steps} {policy}"] = once(folder / f"{steps}-{policy}.json", figures)
+            figures = measured(folder, settings, steps, policy, config)
+            found[f"{steps} {policy}"] = figures
     return found
 
 

@@ -43,13 +43,16 @@ def measure(folder: Path, policy: str, config: EvaluateConfig) -> Figures:
     return {name: [r.figures[name] for r in results] for name in results[0].figures}
 
 
-def once(file: Path, make: Callable[[], Any]) -> Any:
-    """Return what a JSON file holds; make it first where it is not there."""
+def measured(
+    folder: Path, settings: Mapping[str, Any], steps: int, policy: str, config: EvaluateConfig
+) -> Figures:
+    """Return a policy's figures after some steps; they are measured once, and kept beside it."""
+    file = folder / f"{steps}-{policy}.json"
     if not file.exists():
-        found = make()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(found))
-    return json.loads(file.read_text())
+        train_to(folder, settings, steps)
+        file.write_text(json.dumps(measure(folder, policy, config)))
+    found: Figures = json.loads(file.read_text())
+    return found
 
 
 def side_by_side(work: Callable[..., Any], cells: Iterable[tuple[Any, ...]], jobs: int) -> list:

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiment import Figures, interval, measure, once, side_by_side, train_to
+from experiment import Figures, interval, measured, side_by_side
 
 from smm_core.evaluation.evaluate import EvaluateConfig
 from smm_core.evaluation.player import AVERAGE, LAST
@@ -80,13 +79,7 @@ def _cell(options: argparse.Namespace, name: str, halls: int, length: int) -> di
     }
 
     config = EvaluateConfig(episodes=EPISODES, figures=("halls", "marginal"))
-
-    def figures(policy: str) -> Figures:
-        train_to(folder, settings, options.steps)
-        return measure(folder, policy, config)
-
-    files = {policy: folder.with_name(f"{folder.name}-{policy}.json") for policy in POLICIES}
-    return {policy: once(file, partial(figures, policy)) for policy, file in files.items()}
+    return {p: measured(folder, settings, options.steps, p, config) for p in POLICIES}
 
 
 def _print_table(
