@@ -171,7 +171,7 @@ class Evaluation:
         """Measure what a learner of several runs computes for all at once."""
         figures: dict[str, NDArray[np.float64]] = {}
         learner = self.runs.learner
-        if policy != RANDOM and "hall_reached" in episodes[0][0].info and self._wants(HALLS):
+        if policy != RANDOM and HALLS in self._told_in(episodes[0][0].info):
             halls = self.env.get_wrapper_attr("halls")
             figures["halls_reached_in_training"] = halls_reached_in_training(
                 learner, halls.reached, halls.num_halls

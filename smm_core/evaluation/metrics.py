@@ -14,6 +14,7 @@ from smm_core.generators import Generators
 from smm_core.learner import Learner
 from smm_core.networks import skill_onehot
 from smm_core.objectives.pseudocount import PseudoCount
+from smm_core.targets.target import REWARD, SUGGESTED
 
 Values = NDArray[np.floating]
 Figures = NDArray[np.float64]
@@ -132,7 +133,7 @@ def log_density_of(learner: Learner, told: LogDensity | None) -> tuple[LogDensit
     entries that are not known; a density that needs them returns NaN.
     """
     target = learner.config.target
-    if told is None and target.name in ("suggested", "reward"):
+    if told is None and target.name in (SUGGESTED, REWARD):
         return None, "p* is the environment's reward, of which it tells no log_target(obs)"
 
     def log_density(obs: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -87,8 +87,7 @@ class Target:
 
         What the reward adds is not, and limits take mass away, whatever the reference.
         """
-        is_reference = not self._weight and not self._limits.are_set
-        return self.reference.is_normalised and is_reference
+        return self.reference.is_normalised and not self._weight and not self._limits.are_set
 
     def log_prob(self, state: Tensor, reward: Tensor) -> Tensor:
         """Return log p*(s), (R, B) nats, up to a constant where it is not normalised.
@@ -165,7 +164,7 @@ def _uniform_circle(config: TargetConfig, space: StateSpace) -> Reference:
 
 _REFERENCES: dict[str, Callable[[TargetConfig, StateSpace], Reference]] = {
     SUGGESTED: _flat,
-    "reward": _flat,
+    REWARD: _flat,
     "uniform_circle": _uniform_circle,
     "uniform_box": lambda config, space: BoxTarget(space, config.box),
     "halves": lambda config, space: BoxTarget(space, config.box, config.halves),
