@@ -71,6 +71,31 @@ def _play(learner: Learner, steps: int, runs: tuple[int, ...] = (0,), of: int = 
             learner.snapshot()
 
 
+class Faulty(gymnasium.Env):
+    """Goes wrong at its step `at`: an observation or a reward is no number, or it raises."""
+
+    ERRORS = {"error": RuntimeError("the cable came off"), "interrupt": KeyboardInterrupt()}
+    metadata = {"render_modes": []}
+    observation_space = Box(-1.0, 1.0, (2,))
+    action_space = Box(-1.0, 1.0, (1,))
+
+    def __init__(self, at, fault):
+        self._at, self._fault = at, fault
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._steps = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self._steps += 1
+        fault = self._fault if self._steps == self._at else None
+        if fault in self.ERRORS:
+            raise self.ERRORS[fault]
+        obs = np.full(2, np.nan if fault == "obs" else 0.5, np.float32)
+        return obs, np.nan if fault == "reward" else 0.0, False, False, {}
+
+
 class Ring(gymnasium.Env):
     """A point on a circle, moved by at most REACH rad a step; episodes begin at angle 0."""
 
@@ -150,3 +175,12 @@ def train(ring, tmp_path, small_config):
         return training, metrics, reports
 
     return run
+
+
+@pytest.fixture
+def faulty() -> Iterator[str]:
+    """Register the environment that goes wrong and return its id."""
+    name = "smm_core_test/Faulty-v0"
+    gymnasium.register(name, entry_point=Faulty)
+    yield name
+    del gymnasium.registry[name]

@@ -5,7 +5,6 @@ import json
 import math
 from pathlib import Path
 
-import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -84,48 +83,14 @@ def test_a_run_folder_is_never_written_over(train, tmp_path):
     assert sorted(path.name for path in training.folder.path.rglob("*")) == before
 
 
-class Broken(gymnasium.Env):
-    """Gives an observation that is not finite at its 33rd step, or raises there."""
-
-    metadata = {"render_modes": []}
-    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
-    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
-    error = None
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return np.zeros(2, np.float32), {}
-
-    def step(self, action):
-        self.steps += 1
-        if self.steps == 33 and self.error:
-            raise self.error
-        value = np.nan if self.steps == 33 else 0.5
-        return np.full(2, value, np.float32), 0.0, False, False, {}
-
-
-class Raising(Broken):
-    error = RuntimeError("the cable came off")
-
-
-class Interrupted(Broken):
-    error = KeyboardInterrupt()
-
-
 @pytest.mark.parametrize(
-    ("kind", "error"),
-    [(Broken, TransitionError), (Raising, RuntimeError), (Interrupted, KeyboardInterrupt)],
+    ("fault", "error"),
+    [("obs", TransitionError), ("error", RuntimeError), ("interrupt", KeyboardInterrupt)],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_run_that_fails_is_saved_up_to_there(train, tmp_path, kind, error):
-    name = f"smm_core_test/{kind.__name__}-v0"
-    gymnasium.register(name, entry_point=kind)
-    try:
-        with pytest.raises(error):
-            train(env=name)
-    finally:
-        del gymnasium.registry[name]
+def test_a_run_that_fails_is_saved_up_to_there(train, tmp_path, faulty, fault, error):
+    with pytest.raises(error):
+        train(env=faulty, env_options=["at=33", f"fault={fault}"])
     _, numbers = checkpoint.read(checkpoint.newest(tmp_path / "run" / "checkpoints"))
     assert (numbers["steps"], numbers["updates"]) == (32, 28)
 
