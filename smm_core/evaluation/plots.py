@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -159,15 +160,15 @@ def _heat_maps(comparison: Comparison, bins: Bins, plane: tuple[int, int]) -> Fi
     return _maps(maps, bins, plane, first.walls, _targets(comparison, bins, plane))
 
 
-def _targets(comparison: Comparison, bins: Bins, plane: tuple[int, int]) -> dict[str, Array]:
-    """Return what p* has in each bin of a plane, (x bins, y bins); once where groups share it."""
+def _targets(comparison: Comparison, bins: Bins, places: tuple[int, ...]) -> dict[str, Array]:
+    """Return what p* has along these coordinates, an axis for each; once where groups share it."""
     found: dict[str, Array] = {}
     for label, (first, *_) in comparison.groups.items():
         if first.log_target is None:
             continue
-        others = tuple(i for i in range(len(bins.shape)) if i not in plane)
+        others = tuple(i for i in range(len(bins.shape)) if i not in places)
         share = np.exp(first.log_target).reshape(bins.shape).sum(others)
-        share = share if plane[0] < plane[1] else share.T
+        share = share.transpose([sorted(places).index(place) for place in places])
         if not any(np.array_equal(share, known) for known in found.values()):
             found[f"p* of {label}"] = share
     return {"p*": share} if len(found) == 1 else found
@@ -316,9 +317,10 @@ def _angles(comparison: Comparison, bins: Bins) -> Figure:
         color = _color(comparison, label)
         axes.stairs(share, edges, fill=True, alpha=0.25, color=color)
         axes.stairs(share, edges, color=color, linewidth=1.6, label=label)
-    circle = np.linspace(0, 2 * np.pi, 200)
-    uniform = 1 / (len(edges) - 1)
-    axes.plot(circle, np.full(200, uniform), "k--", linewidth=1, label="uniform")
+    uniform = np.full(len(edges) - 1, 1 / (len(edges) - 1))
+    aims = _targets(comparison, bins, (place,)) or {"uniform": uniform}
+    for (name, share), style in zip(aims.items(), cycle(("--", ":", "-.")), strict=False):
+        axes.stairs(share, edges, color="k", linestyle=style, linewidth=1.2, label=name)
     axes.set_theta_zero_location("N")
     axes.set_rlabel_position(202.5)  # between two angle labels
     axes.yaxis.set_major_locator(MaxNLocator(4))

@@ -221,3 +221,15 @@ def test_goals_not_found_have_a_color_of_their_own(eyes):
     seen = (linear @ np.transpose(EYES[eyes])).clip(0, 1)
     seen = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
     assert np.linalg.norm(seen[:-1] - seen[-1], axis=1).min() > 0.25
+
+
+def test_the_line_around_the_angles_is_the_target_where_it_is_known(figures):
+    bins = Bins(ANGLE, 3)
+    target = np.arange(1.0, bins.size + 1) / np.arange(1, bins.size + 1).sum()
+    for log_target, name, share in (
+        (np.log(target), "p*", target),
+        (None, "uniform", np.full(bins.size, 1 / bins.size)),
+    ):
+        (axes,) = figures({"smm": [run(0, bins, log_target=log_target)]})["angles"].axes
+        (line,) = [p for p in axes.patches if p.get_label() == name]
+        np.testing.assert_allclose(line.get_data().values, share)
