@@ -26,12 +26,18 @@ Figures = dict[str, list[float]]
 
 
 def train_to(folder: Path, settings: Mapping[str, Any], steps: int) -> None:
-    """Train a run folder's runs up to some steps, from its checkpoint where it has one."""
+    """Train a run folder's runs up to some steps, from its checkpoint where it has one.
+
+    Raises ValueError where they have gone on beyond: what is measured would be of more steps.
+    """
     newest = checkpoint.newest(RunFolder(folder).checkpoints)
+    done = 0 if newest is None else checkpoint.read(newest)[1]["steps"]
+    if done > steps:
+        raise ValueError(f"{folder} is at {done} steps, beyond {steps}; name another folder")
+    if done == steps:
+        return
     if newest is None:
         training = Training(from_mapping(TrainConfig, {**settings, "steps": steps}), folder)
-    elif checkpoint.read(newest)[1]["steps"] >= steps:
-        return
     else:
         training = Training.resumed(folder, {"steps": steps})
     training.run(lambda metrics: print(f"{folder.name}: {metrics['steps']} steps", flush=True))
