@@ -1,0 +1,1 @@
+"""Ten Dynamixel servos that are not there: the driver's other end, to test and to try out."""

@@ -1,0 +1,277 @@
+"""The virtual bus, asked by the SDK's own client; and the time that a wire would take."""
+
+import numpy as np
+import pytest
+from dynamixel_sdk import (
+    COMM_RX_CORRUPT,
+    COMM_RX_TIMEOUT,
+    COMM_SUCCESS,
+    GroupBulkRead,
+    GroupBulkWrite,
+    GroupSyncRead,
+    GroupSyncWrite,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smm_ros.dclaw.dynamixel import packets
+from smm_ros.dclaw.dynamixel import registers as reg
+from smm_ros.dclaw.dynamixel.packets import ALERT, Packet, StatusError, encode
+
+IDS = (10, 11, 12, 20, 21, 22, 30, 31, 32, 50)
+TORQUE, GOAL, NOW = reg.TORQUE_ENABLE, reg.GOAL_POSITION, reg.PRESENT_POSITION
+BLOCK = reg.PRESENT_CURRENT.address, 10
+
+
+def sync_read(client, fast=False, register=NOW):
+    group = GroupSyncRead(client.port, client.sdk, register.address, register.size)
+    for servo in client.servos:
+        group.addParam(servo.get(reg.ID))
+    return (group.fastSyncRead() if fast else group.txRxPacket()), group
+
+
+def test_a_ping_tells_model_and_firmware(client):
+    c = client()
+    assert c.sdk.ping(c.port, 11) == (1030, COMM_SUCCESS, 0)
+    assert c.sdk.ping(c.port, 13)[1] == COMM_RX_TIMEOUT
+    found, result = c.sdk.broadcastPing(c.port)
+    assert result == COMM_SUCCESS
+    assert found == {10: [1030, 45], 11: [1030, 45], 12: [1030, 45]}
+
+
+def test_registers_are_written_and_read_one_by_one(client):
+    c = client()
+    assert c.sdk.write4ByteTxRx(c.port, 11, GOAL.address, 1234) == (COMM_SUCCESS, 0)
+    assert c.sdk.read4ByteTxRx(c.port, 11, GOAL.address) == (1234, COMM_SUCCESS, 0)
+    assert c.sdk.write1ByteTxRx(c.port, 11, reg.OPERATING_MODE.address, 2) == (
+        COMM_SUCCESS,
+        StatusError.DATA_RANGE,
+    )
+    _, result, error = c.sdk.read2ByteTxRx(c.port, 11, reg.TABLE_SIZE)
+    assert (result, error) == (COMM_SUCCESS, StatusError.ACCESS)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_all_are_read_in_one_transaction(client, fast):
+    c = client(IDS)
+    for i, servo in enumerate(c.servos):
+        servo.advance(0.1 * i - 0.3, 0.0, 0.01)
+    c.servos[4].write(reg.DRIVE_MODE.address, b"\1")
+    result, group = sync_read(c, fast)
+    assert result == COMM_SUCCESS
+    found = [group.getData(i, NOW.address, 4) for i in IDS]
+    assert np.array(found, np.uint32).view(np.int32).tolist() == [s.get(NOW) for s in c.servos]
+
+
+def test_all_are_written_in_one_transaction(client):
+    c = client(IDS)
+    group = GroupSyncWrite(c.port, c.sdk, GOAL.address, GOAL.size)
+    for i, servo in enumerate(IDS):
+        group.addParam(servo, list(GOAL.encode(100 * i)))
+    assert group.txPacket() == COMM_SUCCESS
+    assert [s.get(GOAL) for s in c.servos] == [100 * i for i in range(10)]
+
+
+def test_bulk_reads_and_writes_may_differ_from_servo_to_servo(client):
+    c = client()
+    write = GroupBulkWrite(c.port, c.sdk)
+    write.addParam(10, GOAL.address, 4, list(GOAL.encode(7)))
+    write.addParam(11, reg.LED.address, 1, [1])
+    assert write.txPacket() == COMM_SUCCESS
+    read = GroupBulkRead(c.port, c.sdk)
+    read.addParam(10, GOAL.address, 4)
+    read.addParam(11, reg.LED.address, 1)
+    assert read.txRxPacket() == COMM_SUCCESS
+    assert read.getData(10, GOAL.address, 4) == 7
+    assert read.getData(11, reg.LED.address, 1) == 1
+
+
+def test_a_registered_write_waits_for_the_action(client):
+    c = client()
+    assert c.sdk.regWriteTxRx(c.port, 10, GOAL.address, 4, list(GOAL.encode(9)))[0] == COMM_SUCCESS
+    assert c.servos[0].get(GOAL) != 9
+    assert c.servos[0].get(reg.REGISTERED_INSTRUCTION) == 1
+    c.sdk.action(c.port, 10)
+    assert c.servos[0].get(GOAL) == 9
+    assert c.servos[0].get(reg.REGISTERED_INSTRUCTION) == 0
+
+
+def test_a_rebooting_servo_answers_first_and_is_silent_then(client):
+    c = client()
+    c.servos[0].fail(reg.OVERLOAD_BIT)
+    _, result, error = c.sdk.ping(c.port, 10)
+    assert (result, error) == (COMM_SUCCESS, ALERT)
+    assert c.sdk.reboot(c.port, 10)[0] == COMM_SUCCESS
+    assert c.sdk.ping(c.port, 10)[1] == COMM_RX_TIMEOUT
+    c.port.pass_time(0.3)
+    assert c.sdk.ping(c.port, 10) == (1030, COMM_SUCCESS, 0)
+
+
+def test_the_alert_is_on_every_status_packet(client):
+    c = client()
+    c.servos[1].fail(reg.OVERHEATING_BIT)
+    assert c.sdk.read1ByteTxRx(c.port, 11, reg.LED.address)[2] == ALERT
+    assert c.sdk.write1ByteTxRx(c.port, 11, reg.LED.address, 1)[1] == ALERT
+    assert c.sdk.read1ByteTxRx(c.port, 10, reg.LED.address)[2] == 0
+
+
+@pytest.mark.parametrize(("level", "reads", "writes"), [(0, 0, 0), (1, 1, 0), (2, 1, 1)])
+def test_the_return_level_says_who_is_answered(client, level, reads, writes):
+    c = client()
+    c.servos[0].set(reg.STATUS_RETURN_LEVEL, level)
+    assert c.sdk.ping(c.port, 10)[1] == COMM_SUCCESS
+    answered = c.sdk.read1ByteTxRx(c.port, 10, reg.LED.address)[1] == COMM_SUCCESS
+    assert answered == bool(reads)
+    answered = c.sdk.write1ByteTxRx(c.port, 10, reg.LED.address, 1)[0] == COMM_SUCCESS
+    assert answered == bool(writes)
+    assert c.servos[0].get(reg.LED) == 1
+
+
+# Time.
+
+
+def answered_after(c, data, count):
+    """Return when `count` bytes of answers are there, s after the instruction began."""
+    c.bus.receive(data, 0.0)
+    got, now = b"", 0.0
+    while len(got) < count:
+        now += 1e-6
+        got += c.bus.take(now)
+    return now
+
+
+INSTRUCTION = encode(Packet(0xFE, packets.SYNC_READ, b"\x7e\x00\x0a\x00" + bytes(IDS)))
+FAST = encode(Packet(0xFE, packets.FAST_SYNC_READ, b"\x7e\x00\x0a\x00" + bytes(IDS)))
+
+
+@pytest.mark.parametrize(
+    ("baud", "delay", "data", "count", "expected"),
+    [
+        # (24 + 210) bytes of 10 us, ten turnarounds of 50 us, and the adapter's last millisecond
+        (1_000_000, 0, INSTRUCTION, 210, 2.34e-3 + 0.5e-3),
+        (1_000_000, 250, INSTRUCTION, 210, 2.34e-3 + 5.5e-3),
+        (4_000_000, 0, INSTRUCTION, 210, 0.585e-3 + 0.5e-3),
+        (57_600, 250, INSTRUCTION, 210, 234 * 10 / 57_600 + 5.5e-3),
+        (1_000_000, 250, FAST, 148, 1.72e-3 + 0.55e-3),
+    ],
+)
+def test_answers_take_the_time_of_the_wire(client, baud, delay, data, count, expected):
+    c = client(IDS)
+    c.bus.baud_rate = baud
+    for servo in c.servos:
+        servo.set(reg.BAUD_RATE, reg.BAUD_RATES.index(baud))
+        servo.set(reg.RETURN_DELAY_TIME, delay)
+    took = answered_after(c, data, count)
+    assert expected <= took <= expected + 1.01e-3
+
+
+def test_an_untuned_adapter_keeps_the_tail_for_16_ms(client):
+    c = client(usb_latency=0.016)
+    assert answered_after(c, encode(Packet(10, packets.PING)), 14) >= 0.016
+    c = client(IDS, usb_latency=0.016)
+    # A full packet of the adapter goes at once; only the rest waits.
+    assert answered_after(c, INSTRUCTION, 62) < 0.004
+
+
+def test_next_time_is_never_later_than_what_comes(client):
+    c = client(IDS)
+    c.bus.receive(INSTRUCTION, 0.0)
+    got, now = b"", 0.0
+    while (due := c.bus.next_time()) is not None:
+        assert due >= now - 1e-9
+        now = due
+        got += c.bus.take(now)
+    assert len(got) == 210
+
+
+# Faults.
+
+
+def test_servos_of_another_speed_hear_noise(client):
+    c = client()
+    c.servos[1].set(reg.BAUD_RATE, 1)
+    assert c.sdk.ping(c.port, 10)[1] == COMM_SUCCESS
+    assert c.sdk.ping(c.port, 11)[1] == COMM_RX_TIMEOUT
+    c.bus.baud_rate = 57_600
+    assert c.sdk.ping(c.port, 11)[1] == COMM_SUCCESS
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_those_behind_a_silent_servo_are_silent_too(client, fast):
+    c = client(IDS)
+    c.faults.silent.add(20)
+    result, group = sync_read(c, fast)
+    assert result != COMM_SUCCESS
+    if not fast:
+        assert [bool(group.data_dict[i]) for i in IDS[:3]] == [True] * 3
+        assert not any(group.data_dict[i] for i in IDS[3:])
+    assert c.sdk.ping(c.port, 20)[1] == COMM_RX_TIMEOUT
+    assert c.sdk.ping(c.port, 21)[1] == COMM_SUCCESS
+
+
+def test_an_unplugged_cable_takes_everything_with_it(client):
+    c = client()
+    c.faults.unplugged = True
+    assert c.sdk.ping(c.port, 10)[1] == COMM_RX_TIMEOUT
+    assert c.sdk.write1ByteTxOnly(c.port, 10, reg.LED.address, 1) == COMM_SUCCESS
+    assert c.servos[0].get(reg.LED) == 0
+    c.faults.unplugged = False
+    assert c.sdk.ping(c.port, 10)[1] == COMM_SUCCESS
+
+
+def test_two_servos_of_one_id_answer_in_each_others_way(client):
+    c = client((10, 11, 11))
+    assert c.sdk.ping(c.port, 11)[1] in (COMM_RX_CORRUPT, COMM_RX_TIMEOUT)
+    assert c.sdk.ping(c.port, 10)[1] == COMM_SUCCESS
+
+
+def test_a_slow_servo_answers_late(client):
+    c = client()
+    before = answered_after(c, encode(Packet(10, packets.PING)), 14)
+    c.faults.slow[10] = 0.005
+    assert answered_after(c, encode(Packet(10, packets.PING)), 14) == pytest.approx(
+        before + 0.005, abs=1e-5
+    )
+
+
+def test_bytes_that_are_lost_or_changed_are_no_answers(client):
+    c = client(IDS)
+    c.faults.corrupt_byte = 0.02
+    good = [sync_read(c)[0] == COMM_SUCCESS for _ in range(40)]
+    assert not all(good)
+    c.faults.corrupt_byte, c.faults.drop_byte = 0.0, 0.02
+    good = [sync_read(c)[0] == COMM_SUCCESS for _ in range(40)]
+    assert not all(good)
+    c.faults.drop_byte = 0.0
+    c.port.pass_time(0.1)
+    assert all(sync_read(c)[0] == COMM_SUCCESS for _ in range(5))
+
+
+def test_without_fast_sync_read_nobody_answers_to_it(client):
+    c = client(fast_sync_read=False)
+    assert sync_read(c, fast=True)[0] == COMM_RX_TIMEOUT
+    assert sync_read(c)[0] == COMM_SUCCESS
+
+
+def test_an_instruction_cuts_off_the_answers_before_it(client):
+    c = client(IDS)
+    c.bus.receive(INSTRUCTION, 0.0)
+    c.bus.receive(encode(Packet(10, packets.PING)), 0.001)
+    assert c.bus.collisions == 1
+
+
+@settings(max_examples=200)
+@given(data=st.one_of(st.binary(max_size=80), st.builds(
+    lambda i, n, p: encode(Packet(i, n, p)),
+    st.sampled_from([10, 11, 99, 0xFE]),
+    st.one_of(st.integers(0, 255), st.sampled_from([2, 3, 4, 6, 0x82, 0x83, 0x8A, 0x92, 0x93])),
+    st.binary(max_size=24),
+)))  # fmt: skip
+def test_no_bytes_at_all_harm_the_bus(client, data):
+    c = client()
+    c.bus.receive(data, 0.0)
+    c.bus.take(1.0)
+    c.bus.receive(bytes(packets.MAX_LENGTH + 9), 1.0)
+    c.port.pass_time(1.0)
+    answering = [s.get(reg.ID) for s in c.servos if s.get(reg.BAUD_RATE) == 3]
+    assert all(c.sdk.ping(c.port, i)[1] == COMM_SUCCESS for i in set(answering))
