@@ -1,0 +1,109 @@
+"""How a hand's joints are mounted on its motors: a file for each hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from smm_ros.dclaw.spec import JOINT_NAMES, MOTOR_IDS, VALVE_MOTOR_ID, VALVE_NAME
+
+_KEYS = {"motor", "direction", "zero"}
+MAX_ID = 252
+
+
+class CalibrationError(ValueError):
+    """A calibration that can not be used; says which entry, and what was expected."""
+
+
+@dataclass(frozen=True)
+class MotorCalibration:
+    """One joint on its motor: angle of the joint = direction * angle of the motor + zero."""
+
+    name: str
+    """Of the joint, or of the valve."""
+    motor: int
+    """Id on the bus."""
+    direction: int = 1
+    """1, or -1 for a motor that turns the other way."""
+    zero: float = 0.0
+    """Angle of the joint where the motor reads 0, rad."""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        where = f"calibration of {self.name}"
+        if not (type(self.motor) is int and 0 <= self.motor <= MAX_ID):
+            raise CalibrationError(f"{where}: motor is {self.motor!r}, expected an id 0..{MAX_ID}")
+        if self.direction not in (1, -1):
+            raise CalibrationError(f"{where}: direction is {self.direction!r}, expected 1 or -1")
+        if not isinstance(self.zero, int | float) or not math.isfinite(self.zero):
+            raise CalibrationError(f"{where}: zero is {self.zero!r}, expected an angle in rad")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All joints in the order of spec.JOINT_NAMES, then the valve."""
+
+    motors: tuple[MotorCalibration, ...]
+
+    def __post_init__(self) -> None:
+        """Check that it is of this hand, and that no motor is there twice."""
+        expected, found = (*JOINT_NAMES, VALVE_NAME), tuple(m.name for m in self.motors)
+        if found != expected:
+            raise CalibrationError(f"calibration of {found}, expected {expected}")
+        ids = [m.motor for m in self.motors]
+        if twice := sorted({i for i in ids if ids.count(i) > 1}):
+            raise CalibrationError(f"calibration gives motor {twice[0]} to two joints")
+
+    def to_mapping(self) -> dict[str, dict[str, Any]]:
+        """Return it as a file has it."""
+        return {
+            m.name: {"motor": m.motor, "direction": m.direction, "zero": round(m.zero, 6)}
+            for m in self.motors
+        }
+
+    def write(self, path: Path) -> None:
+        """Write it to a file, which must not exist; raises FileExistsError or OSError."""
+        with path.open("x") as file:
+            yaml.safe_dump(self.to_mapping(), file, sort_keys=False)
+
+
+def default_calibration() -> Calibration:
+    """Return how ROBEL's D'Claw is mounted (robel 0.1.2, dclaw/config.py)."""
+    zeros = (-math.pi / 2, -math.pi, -math.pi)
+    joints = zip(JOINT_NAMES, MOTOR_IDS, zeros * 3, strict=True)
+    motors = [MotorCalibration(name, motor, zero=zero) for name, motor, zero in joints]
+    return Calibration((*motors, MotorCalibration(VALVE_NAME, VALVE_MOTOR_ID, zero=-math.pi)))
+
+
+def from_mapping(values: Mapping[str, Any]) -> Calibration:
+    """Return a calibration from what a file has; raises CalibrationError."""
+    names = (*JOINT_NAMES, VALVE_NAME)
+    if not isinstance(values, Mapping) or set(values) != set(names):
+        wrong = set(names).symmetric_difference(values if isinstance(values, Mapping) else ())
+        raise CalibrationError(
+            f"a calibration has an entry for each of {', '.join(names)}; missing or unknown: "
+            + ", ".join(map(str, sorted(wrong, key=str)))
+        )
+    motors = []
+    for name in names:
+        entry = values[name]
+        unknown = set(entry) - _KEYS if isinstance(entry, Mapping) else {repr(entry)}
+        if unknown or "motor" not in entry:
+            raise CalibrationError(
+                f"calibration of {name}: expected motor, direction and zero, got {entry!r}"
+            )
+        motors.append(MotorCalibration(name, **entry))
+    return Calibration(tuple(motors))
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read a calibration file; raises CalibrationError naming the file, or OSError."""
+    try:
+        return from_mapping(yaml.safe_load(path.read_text()))
+    except (yaml.YAMLError, CalibrationError) as error:
+        raise CalibrationError(f"{path}: {error}") from error

@@ -1,0 +1,53 @@
+"""What can go wrong on the bus; every error names the port or the motor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from smm_ros.dclaw.dynamixel.packets import StatusError
+
+
+class BusError(RuntimeError):
+    """Something is wrong on the bus."""
+
+
+class PortError(BusError):
+    """The serial port can not be opened, or is gone."""
+
+
+class MissingReplyError(BusError):
+    """Motors did not answer in time, or what came was damaged."""
+
+    def __init__(
+        self, missing: Collection[int], answered: Mapping[int, bytes], damaged: int, after: float
+    ) -> None:
+        """Say which motors are missing (in the order asked), and what the others answered."""
+        self.missing, self.answered, self.damaged = tuple(missing), dict(answered), damaged
+        ids = ", ".join(map(str, self.missing))
+        what = f"no answer of motor {ids}" if len(self.missing) == 1 else f"no answer of {ids}"
+        cause = (
+            f"{damaged} packets or pieces were damaged; check cables and baud rate"
+            if damaged
+            else "check power, cables, ids and baud rate"
+        )
+        super().__init__(f"{what} within {1000 * after:.1f} ms; {cause}")
+
+
+class RefusedError(BusError):
+    """A motor answered that it will not do what it was told."""
+
+    def __init__(self, motor: int, what: str, error: int) -> None:
+        """Say which motor refuses what, with the number in its status packet."""
+        self.motor, self.error = motor, error
+        known = StatusError.NAMES
+        name = known[error] if error < len(known) else f"error {error}"
+        super().__init__(f"motor {motor} refuses {what}: {name}")
+
+
+class VerifyError(BusError):
+    """A value that was written is not there when read back."""
+
+    def __init__(self, motor: int, register: str, written: int, found: int) -> None:
+        """Say what was written and what is there."""
+        self.motor = motor
+        super().__init__(f"motor {motor} holds {register} {found} after {written} was written")

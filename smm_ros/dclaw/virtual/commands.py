@@ -1,0 +1,108 @@
+"""What can be done to a virtual hand by a line of text: faults above all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smm_ros.dclaw.dynamixel import registers as reg
+from smm_ros.dclaw.virtual.hand import VirtualHand
+
+Action = Callable[..., None]
+
+
+def _overload(hand: VirtualHand, servo: int) -> None:
+    hand.servo(servo).fail(reg.OVERLOAD_BIT)
+
+
+def _shock(hand: VirtualHand, servo: int) -> None:
+    hand.servo(servo).fail(reg.SHOCK_BIT)
+
+
+def _heat(hand: VirtualHand, servo: int, kelvin: float) -> None:
+    hand.servo(servo).heat = kelvin
+
+
+def _supply(hand: VirtualHand, volts: float) -> None:
+    for servo in hand.servos:
+        servo.supply = volts
+
+
+def _brownout(hand: VirtualHand) -> None:
+    """Let the voltage fail so that all servos start anew."""
+    for servo in hand.servos:
+        servo.reboot()
+
+
+def _reboot(hand: VirtualHand, servo: int) -> None:
+    hand.servo(servo).reboot()
+
+
+def _silent(hand: VirtualHand, servo: int) -> None:
+    hand.servo(servo)
+    hand.bus.faults.silent.add(servo)
+
+
+def _heard(hand: VirtualHand, servo: int) -> None:
+    hand.bus.faults.silent.discard(servo)
+
+
+def _slow(hand: VirtualHand, servo: int, milliseconds: float) -> None:
+    hand.servo(servo)
+    hand.bus.faults.slow[servo] = milliseconds / 1000
+
+
+def _drop(hand: VirtualHand, probability: float) -> None:
+    hand.bus.faults.drop_byte = _probability(probability)
+
+
+def _corrupt(hand: VirtualHand, probability: float) -> None:
+    hand.bus.faults.corrupt_byte = _probability(probability)
+
+
+def _unplug(hand: VirtualHand) -> None:
+    hand.bus.faults.unplugged = True
+
+
+def _plug(hand: VirtualHand) -> None:
+    hand.bus.faults.unplugged = False
+
+
+COMMANDS: dict[str, tuple[Action, tuple[type, ...], str]] = {
+    "overload": (_overload, (int,), "ID: raise its overload error, which switches it off"),
+    "shock": (_shock, (int,), "ID: raise its electrical shock error"),
+    "heat": (_heat, (int, float), "ID K: make it hotter than it makes itself; 0 ends it"),
+    "supply": (_supply, (float,), "V: input voltage of all servos"),
+    "brownout": (_brownout, (), "all servos start anew, their RAM is lost"),
+    "reboot": (_reboot, (int,), "ID: it starts anew"),
+    "silent": (_silent, (int,), "ID: it does not answer any more"),
+    "heard": (_heard, (int,), "ID: it answers again"),
+    "slow": (_slow, (int, float), "ID MS: its answers are late by so much"),
+    "drop": (_drop, (float,), "P: each byte is lost with this probability"),
+    "corrupt": (_corrupt, (float,), "P: each byte is changed with this probability"),
+    "unplug": (_unplug, (), "the cable to the servos"),
+    "plug": (_plug, (), "the cable in again"),
+}
+"""By name: what it does, types of what it takes, and what to say of it."""
+
+
+def execute(hand: VirtualHand, line: str) -> str:
+    """Carry out a command; return what was done, or what is wrong with the line."""
+    name, *words = line.split() or ["help"]
+    if name == "help":
+        return "\n".join(f"{name} {text}" for name, (_, _, text) in COMMANDS.items())
+    if name not in COMMANDS:
+        return f"error: there is no command {name!r}; expected one of {', '.join(COMMANDS)}, help"
+    action, types, text = COMMANDS[name]
+    try:
+        if len(words) != len(types):
+            raise ValueError(f"expected {len(types)} arguments, got {len(words)}")
+        action(hand, *(kind(word) for kind, word in zip(types, words, strict=True)))
+    except ValueError as error:
+        return f"error: {name} {text}; {error}"
+    return f"done: {line}"
+
+
+def _probability(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"expected a probability in [0, 1], got {value}")
+    return value
