@@ -11,7 +11,7 @@ from itertools import takewhile
 
 import numpy as np
 
-from smm_ros.dclaw.dynamixel import packets
+from smm_ros.dclaw.dynamixel import packets, units
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel.packets import (
     BROADCAST_ID,
@@ -28,8 +28,6 @@ BITS_PER_BYTE = 10
 """8 data bits, start and stop."""
 TURNAROUND = 50e-6
 """From an instruction to the answer beside the return delay time, s."""
-RETURN_DELAY_TICK = 2e-6
-"""s."""
 USB_PACKET = 62
 """Bytes after which a USB adapter does not wait for its latency timer."""
 
@@ -182,6 +180,8 @@ class VirtualBus:
         self, reads: list[tuple[int, int, int]], by_id: dict[int, list[VirtualServo]]
     ) -> list[tuple[list[VirtualServo], list[bytes]]]:
         """Return the one answer of all: it ends before the first servo that does not answer."""
+        if sum(4 + length for _, _, length in reads) > packets.MAX_LENGTH:
+            return []
         servos = [by_id.get(i, []) for i, _, _ in reads]
         told = [
             (i, *(found[0].read(address, length) if found else (0, bytes(length))))
@@ -229,7 +229,7 @@ class VirtualBus:
     def _send(self, servos: list[VirtualServo], parts: list[bytes], now: float) -> float:
         """Put the answer of one servo, or of some of one id at once, on the wire."""
         first = servos[0]
-        now += TURNAROUND + RETURN_DELAY_TICK * first.get(reg.RETURN_DELAY_TIME)
+        now += TURNAROUND + units.RETURN_DELAY * first.get(reg.RETURN_DELAY_TIME)
         now += self.faults.slow.get(first.get(reg.ID), 0.0)
         data = parts[0]
         for other in parts[1:]:

@@ -85,11 +85,17 @@ class VirtualHand:
         if self._time is None:
             self._time = now
         if now - self._time > MOST_LAG:
-            self.lost += now - self._time
-            self._time = now
+            self._skip(now - self._time)
         while self._time + PHYSICS_STEP <= now:
             self._step()
             self._time += PHYSICS_STEP
+
+    def _skip(self, seconds: float) -> None:
+        """Stand still for some time in which the machine did not run."""
+        self.lost += seconds
+        self._time = (self._time or 0.0) + seconds
+        for servo in self.servos:
+            servo.skip(seconds)
 
     def _step(self) -> None:
         for i, (servo, mounted) in enumerate(zip(self.servos, self._mounted, strict=True)):

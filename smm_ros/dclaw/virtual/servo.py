@@ -10,17 +10,9 @@ import math
 from collections.abc import Iterator
 
 from smm_ros.dclaw.dynamixel import registers as reg
+from smm_ros.dclaw.dynamixel import units
 from smm_ros.dclaw.dynamixel.packets import ALERT, StatusError
 from smm_ros.dclaw.dynamixel.registers import Mode, Model, Register
-
-TICK = 2 * math.pi / 4096
-"""rad."""
-VELOCITY_TICK = 0.229 * 2 * math.pi / 60
-"""rad/s."""
-ACCELERATION_TICK = 214.577 * 2 * math.pi / 3600
-"""rad/s^2."""
-WATCHDOG_TICK = 0.020
-"""s."""
 
 STIFFNESS = 2.0 / 800
 """N m/rad for each step of the position P gain: the twin's 2 N m/rad at the default gain."""
@@ -159,6 +151,10 @@ class VirtualServo:
         self._watch_itself(period)
         self._follow_profile(period)
 
+    def skip(self, period: float) -> None:
+        """Let only its clock go on (s)."""
+        self._uptime += period
+
     def torque(self) -> float:
         """Return the motor's torque now, N m."""
         if not self.get(reg.TORQUE_ENABLE):
@@ -245,7 +241,7 @@ class VirtualServo:
     def _goal_angle(self) -> float:
         """Return the angle of the shaft that GOAL_POSITION is, rad."""
         ticks = self.get(reg.GOAL_POSITION) - self.get(reg.HOMING_OFFSET) + 4096 * self._turns
-        return self._sign * ticks * TICK
+        return self._sign * ticks * units.POSITION
 
     def _follow_profile(self, period: float) -> None:
         """Bring the position that is controlled towards the goal, by profile or speed."""
@@ -253,11 +249,11 @@ class VirtualServo:
         if not self.get(reg.TORQUE_ENABLE) or self.get(reg.BUS_WATCHDOG) == -1:
             return
         if mode == Mode.VELOCITY:
-            velocity = self._sign * self.get(reg.GOAL_VELOCITY) * VELOCITY_TICK
+            velocity = self._sign * self.get(reg.GOAL_VELOCITY) * units.VELOCITY
             self._target += velocity * period
             return
-        fastest = self.get(reg.PROFILE_VELOCITY) * VELOCITY_TICK or math.inf
-        acceleration = self.get(reg.PROFILE_ACCELERATION) * ACCELERATION_TICK or math.inf
+        fastest = self.get(reg.PROFILE_VELOCITY) * units.VELOCITY or math.inf
+        acceleration = self.get(reg.PROFILE_ACCELERATION) * units.ACCELERATION or math.inf
         way = self._goal_angle() - self._target
         if math.isinf(fastest) and math.isinf(acceleration):
             self._target += way
@@ -275,7 +271,7 @@ class VirtualServo:
     def _measure(self) -> None:
         """Set the registers that tell of the present."""
         current = self._torque / self.model.torque_constant
-        speed = round(self._sign * self.velocity / VELOCITY_TICK)
+        speed = round(self._sign * self.velocity / units.VELOCITY)
         self.set(reg.PRESENT_POSITION, self._ticks() - 4096 * self._turns)
         self.set(reg.PRESENT_VELOCITY, speed)
         self.set(reg.PRESENT_CURRENT, round(self._sign * current / self.model.current_unit))
@@ -286,12 +282,12 @@ class VirtualServo:
 
     def _ticks(self) -> int:
         """Return the position with all turns."""
-        return round(self._sign * self.angle / TICK) + self.get(reg.HOMING_OFFSET)
+        return round(self._sign * self.angle / units.POSITION) + self.get(reg.HOMING_OFFSET)
 
     def _watch_bus(self) -> None:
         allowed = self.get(reg.BUS_WATCHDOG)
         is_armed = allowed > 0 and self.get(reg.TORQUE_ENABLE)
-        if is_armed and self._silence > allowed * WATCHDOG_TICK:
+        if is_armed and self._silence > allowed * units.WATCHDOG:
             self.set(reg.BUS_WATCHDOG, -1)
             self._target, self._target_velocity = self.angle, 0.0
             for goal in (reg.GOAL_CURRENT, reg.GOAL_PWM, reg.GOAL_VELOCITY):

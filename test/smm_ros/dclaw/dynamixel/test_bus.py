@@ -7,26 +7,12 @@ import pytest
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel.bus import DynamixelBus
 from smm_ros.dclaw.dynamixel.bus_errors import MissingReplyError, PortError, RefusedError
-from smm_ros.dclaw.virtual.hand import VirtualHand, VirtualHandConfig
+from smm_ros.dclaw.virtual.hand import VirtualHand
 from smm_ros.dclaw.virtual.port import VirtualPort
 
 IDS = (10, 11, 12, 20, 21, 22, 30, 31, 32, 50)
 PATIENT = 0.5
-"""Margin of a bus in tests, s: the machine may be busy, and nothing here measures time."""
 BLOCK = reg.PRESENT_CURRENT.address, 10
-
-
-@pytest.fixture(name="port")
-def open_port():
-    with VirtualPort(VirtualHand(VirtualHandConfig(model_number=1030))) as port:
-        yield port
-
-
-@pytest.fixture(name="bus")
-def open_bus(port):
-    bus = DynamixelBus(port.path, 1_000_000, margin=PATIENT)
-    yield bus
-    bus.close()
 
 
 def impatient(bus):

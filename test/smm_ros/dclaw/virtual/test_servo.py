@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel.packets import ALERT, StatusError
 from smm_ros.dclaw.dynamixel.registers import Mode
-from smm_ros.dclaw.virtual.servo import BOOT_TIME, TICK, VirtualServo
+from smm_ros.dclaw.dynamixel.units import POSITION as TICK
+from smm_ros.dclaw.virtual.servo import BOOT_TIME, VirtualServo
 
 INERTIA = 0.005
 """kg m^2: a shaft that a damper holds, without contacts."""
