@@ -184,7 +184,7 @@ def test_every_level_belongs_to_a_file():
 def test_the_hand_is_free_of_ros_and_of_torch(path):
     assert not packages(path) & (ROS | {"smm_core", "torch"})
     ours = {name for name in imports(path) if name.startswith("smm_ros.")}
-    allowed = ("smm_ros.dclaw", "smm_ros.share")
+    allowed = ("smm_ros.dclaw", "smm_ros.share", "smm_ros.periods")
     assert all(name.startswith(allowed) for name in ours), ours
 
 

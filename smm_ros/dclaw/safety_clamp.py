@@ -55,7 +55,7 @@ class SafetyClamp:
         if not np.isfinite(angles).all():
             raise ValueError(f"measured joint angles must be finite, got {angles}: read again")
         finite = np.where(np.isfinite(wanted), wanted, angles)
-        inside = np.clip(finite, POSITION_LOW, POSITION_HIGH)
+        inside = within_limits(finite)
         safe = reachable(inside, angles)
         changed = {
             NOT_FINITE: not np.isfinite(wanted).all(),
@@ -70,8 +70,12 @@ class SafetyClamp:
 
 def reachable(target: Joints, measured: Joints) -> Joints:
     """Return the finite targets (9,) rad brought within a step of `measured` and the limits."""
-    stepped = np.clip(target, measured - MAX_STEP, measured + MAX_STEP)
-    return np.clip(stepped, POSITION_LOW, POSITION_HIGH)
+    return within_limits(np.clip(target, measured - MAX_STEP, measured + MAX_STEP))
+
+
+def within_limits(target: Joints) -> Joints:
+    """Return targets (9,) rad brought within the position limits."""
+    return np.clip(target, POSITION_LOW, POSITION_HIGH)
 
 
 def _joints(name: str, values: ArrayLike) -> Joints:

@@ -41,6 +41,8 @@ REPLY_BYTES = 11
 """A status packet without data."""
 TURNAROUND = 100e-6
 """Allowed for each motor beside its return delay time, s; half of it was measured on some."""
+ATTEMPTS, PATIENCE = 3, 0.015
+"""How often a single motor is asked, and how long beyond the time on the wire it may take, s."""
 READ_SIZE = 4096
 _GONE = (OSError, ValueError, TypeError, termios.error)
 """What a port raises that was closed or unplugged."""
@@ -55,7 +57,8 @@ class DynamixelBus:
         """Open the port.
 
         `return_delay` (s) is what each motor waits before it answers, `margin` (s) what is allowed
-        for the USB adapter and this machine beyond the time on the wire.
+        for the USB adapter and this machine beyond the time on the wire, in group reads. Single
+        motors, which are not spoken to in a hurry, are asked ATTEMPTS times and given PATIENCE.
 
         Raises:
             PortError: there is no such port, it is in use, or does not know the speed.
@@ -146,7 +149,7 @@ class DynamixelBus:
         sent = self._send(Packet(BROADCAST_ID, instruction, where + bytes(motors)))
         damaged = self.damaged
         size = len(motors) * (REPLY_BYTES + length)
-        wait = self._allowed(sent + size, 1 if fast else len(motors), len(motors))
+        wait = self._allowed(sent + size, 1 if fast else len(motors), len(motors), self.margin)
         end = time.monotonic() + wait
         receive = self._receive_fast if fast else self._receive_each
         found = receive(motors, length, end)
@@ -165,14 +168,19 @@ class DynamixelBus:
     # Answers.
 
     def _ask(self, packet: Packet, what: str, length: int) -> bytes:
-        """Send an instruction to one motor; return the data of its answer."""
-        sent = self._send(packet)
-        damaged = self.damaged
-        wait = self._allowed(sent + REPLY_BYTES + length, 1, 1)
-        for answer in self._receive(time.monotonic() + wait):
-            if answer.id == packet.id and len(answer.parameters) >= 1:
-                return self._checked(answer, what, length)
-        raise MissingReplyError([packet.id], {}, self.damaged - damaged, wait)
+        """Send an instruction to one motor; return the data of its answer.
+
+        All instructions to single motors may be carried out twice with no harm.
+        """
+        damaged, waited = self.damaged, 0.0
+        for _ in range(ATTEMPTS):
+            sent = self._send(packet)
+            wait = self._allowed(sent + REPLY_BYTES + length, 1, 1, max(PATIENCE, self.margin))
+            waited += wait
+            for answer in self._receive(time.monotonic() + wait):
+                if answer.id == packet.id and len(answer.parameters) >= 1:
+                    return self._checked(answer, what, length)
+        raise MissingReplyError([packet.id], {}, self.damaged - damaged, waited)
 
     def _receive_each(self, motors: Sequence[int], length: int, end: float) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
@@ -259,11 +267,10 @@ class DynamixelBus:
             raise PortError(f"{self.path} took {written} of {len(data)} bytes: it is stuck")
         return len(data)
 
-    def _allowed(self, count: int, delays: int, motors: int) -> float:
+    def _allowed(self, count: int, delays: int, motors: int, margin: float) -> float:
         """Return how long an exchange of so many bytes may take, s."""
-        return (
-            self._wire_time(count) + delays * self.return_delay + motors * TURNAROUND + self.margin
-        )
+        delay = delays * self.return_delay + motors * TURNAROUND
+        return self._wire_time(count) + delay + margin
 
     def _wire_time(self, count: int) -> float:
         return count * BITS_PER_BYTE / self.baud_rate
