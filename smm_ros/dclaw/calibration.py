@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from smm_ros.dclaw.spec import JOINT_NAMES, MOTOR_IDS, VALVE_MOTOR_ID, VALVE_NAME
+
+Array = NDArray[np.float64]
 
 _KEYS = {"motor", "direction", "zero"}
 MAX_ID = 252
@@ -58,6 +62,21 @@ class Calibration:
         ids = [m.motor for m in self.motors]
         if twice := sorted({i for i in ids if ids.count(i) > 1}):
             raise CalibrationError(f"calibration gives motor {twice[0]} to two joints")
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of the motors on the bus."""
+        return tuple(m.motor for m in self.motors)
+
+    @property
+    def direction(self) -> Array:
+        """(10,) of 1 and -1."""
+        return np.array([float(m.direction) for m in self.motors])
+
+    @property
+    def zero(self) -> Array:
+        """(10,) rad."""
+        return np.array([m.zero for m in self.motors])
 
     def to_mapping(self) -> dict[str, dict[str, Any]]:
         """Return it as a file has it."""

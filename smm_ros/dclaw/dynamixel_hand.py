@@ -1,30 +1,36 @@
 """The real D'Claw: ten Dynamixel motors behind one serial port, in SI units.
 
 Its loop runs in a thread, at 100 Hz; the methods here leave it what to do, or wait for what it
-measured. Safety is in here, whoever commands: every goal passes the clamp, torque is off on every
+measured. Safety is in there, whoever commands: every goal passes the clamp, torque is off on every
 way out, and a hand that nobody steers or that can not be measured holds still and then lets go.
 """
 
 from __future__ import annotations
 
-import threading
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from smm_ros.dclaw.calibration import Calibration, default_calibration
-from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel.bus import DynamixelBus
-from smm_ros.dclaw.dynamixel.bus_errors import BusError, MissingReplyError
+from smm_ros.dclaw.dynamixel.bus_errors import BusError
 from smm_ros.dclaw.dynamixel.motor_sample import MotorSample
 from smm_ros.dclaw.dynamixel.motors import MotorGroup, MotorSettings
-from smm_ros.dclaw.hand import HandError, HandState, ResetStage
+from smm_ros.dclaw.glide import glide
+from smm_ros.dclaw.hand import HandError, HandLimpError, HandState, ResetStage
+from smm_ros.dclaw.hand_cycle import HandCycle
 from smm_ros.dclaw.hand_guard import Drive, GuardConfig, HandGuard
 from smm_ros.dclaw.hand_loop import HandLoop, LoopReport
+from smm_ros.dclaw.recovery import Recovery, RecoveryConfig
 from smm_ros.dclaw.safety_clamp import SafetyClamp
+from smm_ros.dclaw.scripted_reset import scripted_reset
 from smm_ros.dclaw.spec import NUM_JOINTS, Joints
+
+T = TypeVar("T")
 
 FRESH_WITHIN = 3
 """A measurement is waited for this many cycles."""
@@ -42,6 +48,7 @@ class DynamixelConfig:
     """Cycles of the bus, Hz."""
     motors: MotorSettings = field(default_factory=MotorSettings)
     guard: GuardConfig = field(default_factory=GuardConfig)
+    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -54,15 +61,18 @@ class HandReport:
     """How the hand is, for those who watch it."""
 
     drive: Drive
-    reason: str
-    """Why it is limp."""
+    fault: str
+    is_held: bool
+    """Whether the fault waits for a person."""
+    recovered: int
+    """Recoveries so far."""
     loop: LoopReport
     missed: dict[int, int]
     """Cycles so far in which a motor was the first that did not answer, by its id."""
     damaged: int
     """Packets with a wrong CRC so far."""
     sample: MotorSample | None
-    """The newest measurement."""
+    """The newest measurement, in the order of the motors' ids in the calibration."""
 
 
 class DynamixelHand:
@@ -71,19 +81,11 @@ class DynamixelHand:
     def __init__(self, config: DynamixelConfig, calibration: Calibration | None = None) -> None:
         """Prepare a hand that is not connected yet."""
         self.config = config
+        self.calibration = calibration or default_calibration()
         self.clamp = SafetyClamp()
-        mounted = (calibration or default_calibration()).motors
-        self._ids = tuple(m.motor for m in mounted)
-        self._direction = np.array([float(m.direction) for m in mounted])
-        self._zero = np.array([m.zero for m in mounted])
-        self._guard = HandGuard(config.guard)
-        self._lock = threading.Condition()
         self._loop: HandLoop | None = None
-        self._group: MotorGroup | None = None
-        self._sample: MotorSample | None = None
-        self._fault = ""
-        self._missed: dict[int, int] = {}
-        self._clock_offset = 0.0
+        self._cycle: HandCycle | None = None
+        self._clock_offset = self._turns = 0.0
 
     # The life of a hand.
 
@@ -91,61 +93,80 @@ class DynamixelHand:
         """Open the port, check and set up all motors, and begin to measure; torque stays off."""
         if self._loop is not None:
             raise HandError("the hand is connected already: close() it first")
-        self._clock_offset = time.time() - time.monotonic()
-        self._fault, self._sample = "", None
-        self._guard = HandGuard(self.config.guard)
+        config = self.config
         try:
-            bus = DynamixelBus(self.config.port, self.config.baud_rate)
+            bus = DynamixelBus(config.port, config.baud_rate)
         except BusError as error:
             raise HandError(str(error)) from error
-        self._group = MotorGroup(bus, self._ids, self.config.motors)
+        group = MotorGroup(bus, self.calibration.ids, config.motors)
         try:
-            self._group.check()
-            self._group.configure()
+            group.check()
+            group.configure()
         except BusError as error:
             bus.close()
             raise HandError(str(error)) from error
-        self._loop = HandLoop(self._cycle, self._release, 1 / self.config.rate)
+        self._clock_offset, self._turns = time.time() - time.monotonic(), 0.0
+        guard, recovery = HandGuard(config.guard), Recovery(config.recovery)
+        self._cycle = HandCycle(group, self.calibration, guard, recovery)
+        self._loop = HandLoop(self._cycle.run, self._cycle.release, 1 / config.rate)
         self._loop.start()
 
     def close(self) -> None:
-        """Switch torque off and let go of the port; does nothing on a closed hand."""
-        loop, self._loop = self._loop, None
-        if loop is not None:
+        """Switch torque off and let go of the port; does nothing on a closed hand.
+
+        Raises:
+            HandError: a motor did not say that its torque is off.
+        """
+        loop, cycle = self._loop, self._cycle
+        self._loop = self._cycle = None
+        if loop is None or cycle is None:
+            return
+        try:
             loop.stop()
+        except TimeoutError as error:
+            raise HandError(str(error)) from error
+        if cycle.fault.startswith("torque may be on"):
+            raise HandError(cycle.fault)
 
     def enable(self) -> None:
-        """Switch torque on, holding the pose measured at this moment."""
-        self._call(self._switch_on)
+        """Switch torque on, holding the pose measured at this moment.
+
+        A fault that waits for a person is forgotten by it, if it is gone.
+        """
+        self._do(lambda cycle: cycle.switch_on())
 
     def disable(self) -> None:
-        """Switch torque off; does nothing where it is off already.
+        """Switch torque off; does nothing where it is off already, or on a closed hand.
 
         Raises:
             HandError: a motor does not say that its torque is off; that of the others is.
         """
         if self._loop is not None:
-            self._call(lambda: self._switch_off("torque was switched off"))
+            self._do(lambda cycle: cycle.switch_off("torque was switched off"))
+
+    @property
+    def fault(self) -> str:
+        """What keeps the hand from being driven at this moment; empty where nothing does."""
+        _, cycle = self._connected()
+        return cycle.fault
 
     # Measuring and moving.
 
     def read(self) -> HandState:
-        """Return the newest measurement, waiting for one that was begun after the one before.
+        """Return the newest measurement, which is no older than a cycle.
 
         Raises:
-            HandError: there is none within some cycles; it says what is wrong with the bus.
+            HandError: there is none within some cycles; it says what is wrong.
         """
         sample = self._fresh_sample()
-        angles = self._direction * sample.position + self._zero
-        velocity = self._direction * sample.velocity
-        constants = np.array([model.torque_constant for model in self._connected().models])
-        effort = self._direction * sample.current * constants
+        _, cycle = self._connected()
+        angles, velocity, effort = cycle.pose(sample), cycle.velocity(sample), cycle.effort(sample)
         return HandState(
             stamp=sample.stamp + self._clock_offset,
             joint_position=angles[:NUM_JOINTS],
             joint_velocity=velocity[:NUM_JOINTS],
             joint_effort=effort[:NUM_JOINTS],
-            valve_angle=float(angles[NUM_JOINTS]),
+            valve_angle=float(angles[NUM_JOINTS]) + self._turns,
             valve_velocity=float(velocity[NUM_JOINTS]),
             valve_effort=float(effort[NUM_JOINTS]),
         )
@@ -154,13 +175,14 @@ class DynamixelHand:
         """Send joint targets (9,) rad through the clamp; they go out with the next cycle.
 
         Raises:
-            HandError: torque is off, or the hand can not be measured.
+            HandLimpError: torque is off.
+            HandError: the hand can not be measured.
         """
-        measured = self._pose(self._fresh_sample())
-        clamped = self.clamp(target, measured)
-        with self._lock:
-            if not self._guard.follow(clamped.target, time.monotonic()):
-                raise HandError(f"command needs torque, but {self._guard.reason}: enable() first")
+        sample = self._fresh_sample()
+        _, cycle = self._connected()
+        clamped = self.clamp(target, cycle.pose(sample)[:NUM_JOINTS])
+        with cycle.lock:
+            self._require(cycle, cycle.guard.follow(clamped.target, time.monotonic()))
         return clamped.target
 
     def advance(self, period_s: float) -> None:
@@ -168,128 +190,112 @@ class DynamixelHand:
         time.sleep(period_s)
 
     def reset(self, valve_angle: float) -> Iterator[ResetStage]:
-        """Bring the joints to spec.RESET_POSE and the valve to an angle (rad)."""
-        raise NotImplementedError
+        """Bring the joints to spec.RESET_POSE and the valve to an angle (rad).
+
+        A hand that let go by itself is switched on first. Full turns of the valve are taken off.
+
+        Raises:
+            HandError: a fault, or something can not be brought to where it belongs.
+        """
+        if not math.isfinite(valve_angle):
+            raise ValueError(f"valve angle is {valve_angle}, expected an angle in rad")
+        return self._reset_stages(valve_angle)
+
+    def _reset_stages(self, valve_angle: float) -> Iterator[ResetStage]:
+        _, cycle = self._connected()
+        if cycle.guard.drive is Drive.LIMP:
+            if cycle.fault:
+                raise HandLimpError(cycle.fault)
+            yield ResetStage("switch on", attempt=1)
+            self.enable()
+        yield from scripted_reset(self, valve_angle)
+        turned = self.pose()[1] - valve_angle
+        self._turns -= 2 * math.pi * round(turned / (2 * math.pi))
 
     def report(self) -> HandReport:
         """Return how the hand is."""
-        group = self._connected()
-        assert self._loop is not None
-        with self._lock:
+        loop, cycle = self._connected()
+        with cycle.lock:
             return HandReport(
-                self._guard.drive,
-                self._guard.reason,
-                self._loop.report(),
-                dict(self._missed),
-                group.bus.damaged,
-                self._sample,
+                drive=cycle.guard.drive,
+                fault=cycle.fault,
+                is_held=cycle.is_held,
+                recovered=cycle.recovery.count,
+                loop=loop.report(),
+                missed=dict(cycle.missed),
+                damaged=cycle.group.bus.damaged,
+                sample=cycle.sample,
             )
 
-    # In the loop's thread.
+    def take_events(self) -> list[str]:
+        """Return what has happened to the hand since this was last called."""
+        _, cycle = self._connected()
+        with cycle.lock:
+            events, cycle.events = cycle.events, []
+        return events
 
-    def _cycle(self) -> None:
-        group = self._connected()
-        try:
-            sample = group.sample()
-            if trouble := self._trouble(sample):
-                raise BusError(trouble)
-        except BusError as error:
-            self._miss(error)
-            return
-        with self._lock:
-            self._sample, self._fault = sample, ""
-            was_limp = self._guard.drive is Drive.LIMP
-            goals = self._guard.measured(self._pose(sample), sample.stamp)
-            self._lock.notify_all()
-        if goals is not None:
-            self._send(group, goals)
-        elif not was_limp:
-            self._switch_off(self._guard.reason)
+    # What the scripted reset needs; see scripted_reset.Movable.
 
-    def _trouble(self, sample: MotorSample) -> str:
-        """Return what is wrong with a motor by its own account, empty where nothing is."""
-        found = []
-        for i, motor in enumerate(self._ids):
-            if sample.errors[i]:
-                names = ", ".join(reg.hardware_errors(int(sample.errors[i])))
-                found.append(f"motor {motor}: {names}")
-            if sample.tripped[i]:
-                found.append(f"motor {motor}: its bus watchdog has stopped it")
-            is_driven = i < NUM_JOINTS and self._guard.drive is not Drive.LIMP
-            if is_driven and not sample.torque_on[i] and not sample.errors[i]:
-                found.append(f"motor {motor}: its torque is off")
-        return "; ".join(found)
+    def pose(self) -> tuple[Joints, float]:
+        """Return a fresh measurement: joint angles (9,) rad and the valve's angle, rad."""
+        state = self.read()
+        _, cycle = self._connected()
+        self._require(cycle, cycle.guard.drive is not Drive.LIMP)
+        return state.joint_position, state.valve_angle
 
-    def _send(self, group: MotorGroup, goals: Joints) -> None:
-        angles = (goals - self._zero[:NUM_JOINTS]) * self._direction[:NUM_JOINTS]
-        group.drive(dict(zip(self._ids, angles.tolist(), strict=False)))
+    def glide_to(self, pose: Joints, speed: float) -> float:
+        """Lay out a way to a pose (9,) rad; return how long it takes, s."""
+        way = glide(self.pose()[0], pose, time.monotonic(), speed)
+        _, cycle = self._connected()
+        with cycle.lock:
+            self._require(cycle, cycle.guard.glide(way))
+        return way.duration
 
-    def _miss(self, error: BusError) -> None:
-        with self._lock:
-            self._fault = str(error)
-            if isinstance(error, MissingReplyError):
-                first = error.missing[0]
-                self._missed[first] = self._missed.get(first, 0) + 1
-            is_answer = not isinstance(error, MissingReplyError)
-            lets_go = self._guard.missed(time.monotonic(), self._fault)
-            if is_answer and self._guard.drive is not Drive.LIMP:
-                self._guard.limp(self._fault)
-                lets_go = True
-            self._lock.notify_all()
-        if lets_go:
-            self._switch_off(self._fault)
+    def turn_valve(self, angle: float, speed: float) -> float:
+        """Turn the valve to the nearest place of an angle (rad); return how long it takes, s."""
+        here = self.pose()[1]
+        nearest = here + math.remainder(angle - here, 2 * math.pi)
+        start, end = np.array([here]) - self._turns, np.array([nearest]) - self._turns
+        way = glide(start, end, time.monotonic(), speed)
+        self._do(lambda cycle: cycle.turn_valve(way))
+        return way.duration
 
-    def _switch_on(self) -> None:
-        group = self._connected()
-        group.torque_on(self._ids[:NUM_JOINTS])
-        sample = group.sample()
-        with self._lock:
-            self._guard.hold(self._pose(sample), sample.stamp)
+    def release_valve(self) -> None:
+        """Switch the valve's motor off."""
+        self._do(lambda cycle: cycle.release_valve())
 
-    def _switch_off(self, reason: str) -> None:
-        with self._lock:
-            self._guard.limp(reason)
-        self._connected().torque_off()
-
-    def _release(self) -> None:
-        """The last thing that the loop does, whatever ended it."""
-        group = self._group
-        if group is None:
-            return
-        try:
-            group.torque_off()
-        except BusError as error:
-            self._fault = f"torque may be on: {error}"
-        finally:
-            group.bus.close()
+    def now(self) -> float:
+        """Return the time, s."""
+        return time.monotonic()
 
     # Helpers.
 
-    def _call(self, work: Callable[[], None]) -> None:
-        self._connected()
-        assert self._loop is not None
+    def _do(self, work: Callable[[HandCycle], T]) -> T:
+        """Do something between two cycles."""
+        loop, cycle = self._connected()
         try:
-            self._loop.call(work)
+            return loop.call(lambda: work(cycle))
         except BusError as error:
             raise HandError(str(error)) from error
 
     def _fresh_sample(self) -> MotorSample:
-        self._connected()
-        asked, patience = time.monotonic(), FRESH_WITHIN / self.config.rate
-        with self._lock:
-            while self._sample is None or asked - self._sample.stamp > 1 / self.config.rate:
-                left = asked + patience - time.monotonic()
-                if left <= 0 or not self._lock.wait(left):
-                    raise HandError(f"no measurement: {self._fault or 'the loop hangs'}")
-            return self._sample
+        _, cycle = self._connected()
+        asked, period = time.monotonic(), 1 / self.config.rate
+        end = asked + FRESH_WITHIN * period
+        with cycle.lock:
+            while cycle.sample is None or asked - cycle.sample.stamp > period:
+                if not cycle.lock.wait(max(0.0, end - time.monotonic())):
+                    raise HandError(f"no measurement: {cycle.fault or 'a cycle was lost'}")
+            return cycle.sample
 
-    def _pose(self, sample: MotorSample) -> Joints:
-        angles = self._direction * sample.position + self._zero
-        return angles[:NUM_JOINTS]
+    def _require(self, cycle: HandCycle, is_driven: bool) -> None:
+        if not is_driven:
+            reason = cycle.fault or cycle.guard.reason
+            raise HandLimpError(f"the hand is limp: {reason}")
 
-    def _connected(self) -> MotorGroup:
-        if self._loop is None or self._group is None:
+    def _connected(self) -> tuple[HandLoop, HandCycle]:
+        if self._loop is None or self._cycle is None:
             raise HandError("the hand is not connected: call connect() first")
         if self._loop.error is not None:
             raise HandError(f"the hand's loop has ended: {self._loop.error}; connect again")
-        return self._group
+        return self._loop, self._cycle

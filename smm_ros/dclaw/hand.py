@@ -13,6 +13,10 @@ class HandError(RuntimeError):
     """The hand can not do what was asked: not connected, torque off, or a fault."""
 
 
+class HandLimpError(HandError):
+    """The hand has let go by itself; once it has no fault any more a reset takes it up again."""
+
+
 @dataclass(frozen=True)
 class HandState:
     """One measurement of the whole hand."""
@@ -56,6 +60,10 @@ class Hand(Protocol):
     @property
     def clamp(self) -> SafetyClamp:
         """The clamp that every command passes, with its counts."""
+
+    @property
+    def fault(self) -> str:
+        """What keeps the hand from being driven at this moment; empty where nothing does."""
 
     def connect(self) -> None:
         """Open the hand and check it; torque stays off."""

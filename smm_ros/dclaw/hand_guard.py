@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
+from smm_ros.dclaw.glide import Glide
 from smm_ros.dclaw.safety_clamp import within_limits
 from smm_ros.dclaw.spec import Joints
 
@@ -22,6 +23,8 @@ class Drive(Enum):
     """To stay where they were when holding began."""
     FOLLOW = "following"
     """To go to the newest target."""
+    GLIDE = "gliding"
+    """To go a way that was laid out for them, and to hold its end."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class HandGuard:
         self.reason = "torque was not switched on yet"
         """Why it is limp."""
         self._goal: Joints | None = None
+        self._way: Glide | None = None
         self._told = self._seen = -math.inf
         self._is_watched = False
 
@@ -77,6 +81,13 @@ class HandGuard:
         self._goal, self._told, self._is_watched = within_limits(target), now, True
         return True
 
+    def glide(self, way: Glide) -> bool:
+        """Go a way (9,) rad; return False where the hand is limp and will not."""
+        if self.drive is Drive.LIMP:
+            return False
+        self.drive, self._way, self._is_watched = Drive.GLIDE, way, False
+        return True
+
     def limp(self, reason: str) -> None:
         """Let go of the fingers until `hold`."""
         if self.drive is not Drive.LIMP:
@@ -86,6 +97,8 @@ class HandGuard:
     def measured(self, pose: Joints, now: float) -> Joints | None:
         """Take a measured pose (9,) rad; return the goals to send (9,) rad, or None for limp."""
         self._seen = now
+        if self.drive is Drive.GLIDE and self._way is not None:
+            self._goal = within_limits(self._way.at(now))
         silence = now - self._told
         if self._is_watched and self.drive is not Drive.LIMP:
             if silence > self.config.limp_after:

@@ -71,6 +71,11 @@ class MujocoHand:
         """The connected model's state, for rendering and inspection."""
         return self._connected()[1]
 
+    @property
+    def fault(self) -> str:
+        """Nothing ever keeps the twin from being driven."""
+        return ""
+
     def connect(self) -> None:
         """Load the model in its reset pose, torque off."""
         path = self.model_path or share_path("urdf", "dclaw.xml")
