@@ -7,6 +7,7 @@ and forgets to stuff what it sends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import termios
@@ -41,8 +42,12 @@ REPLY_BYTES = 11
 """A status packet without data."""
 TURNAROUND = 100e-6
 """Allowed for each motor beside its return delay time, s; half of it was measured on some."""
-ATTEMPTS, PATIENCE = 3, 0.015
-"""How often a single motor is asked, and how long beyond the time on the wire it may take, s."""
+ATTEMPTS, PATIENCE = 3, 0.03
+"""How often a single motor is asked, and how long beyond the time on the wire it may take, s: an
+adapter that is not tuned keeps an answer for 16 ms."""
+SILENCE, LONGEST_SILENCE = 0.004, 0.04
+"""After an exchange that failed, what comes late is waited out: until the line was silent for so
+long, s, or for the longest. An answer does not say to which question it belongs."""
 READ_SIZE = 4096
 _GONE = (OSError, ValueError, TypeError, termios.error)
 """What a port raises that was closed or unplugged."""
@@ -70,6 +75,7 @@ class DynamixelBus:
         self.damaged = 0
         """Packets with a wrong CRC so far."""
         self._decoder = Decoder()
+        self._is_late = False
         self._port = _open(path, baud_rate)
 
     def close(self) -> None:
@@ -155,6 +161,7 @@ class DynamixelBus:
         found = receive(motors, length, end)
         missing = [motor for motor in motors if motor not in found]
         if missing:
+            self._is_late = True
             raise MissingReplyError(missing, found, self.damaged - damaged, wait)
         return found
 
@@ -180,6 +187,7 @@ class DynamixelBus:
             for answer in self._receive(time.monotonic() + wait):
                 if answer.id == packet.id and len(answer.parameters) >= 1:
                     return self._checked(answer, what, length)
+            self._is_late = True
         raise MissingReplyError([packet.id], {}, self.damaged - damaged, waited)
 
     def _receive_each(self, motors: Sequence[int], length: int, end: float) -> dict[int, bytes]:
@@ -225,14 +233,18 @@ class DynamixelBus:
     def _receive(self, end: float) -> Iterator[Packet]:
         """Yield status packets as they come in until a time."""
         while (left := end - time.monotonic()) > 0:
-            try:
-                ready, _, _ = select.select([self._port.ser], (), (), left)
-                data = os.read(self._port.ser.fileno(), READ_SIZE) if ready else b""
-            except _GONE as error:
-                raise PortError(f"{self.path} is gone: {error}; plug it in again") from error
-            if ready and not data:
-                raise PortError(f"{self.path} is gone: it has reached its end; plug it in again")
-            yield from self._status_packets(data)
+            yield from self._status_packets(self._read(left))
+
+    def _read(self, seconds: float) -> bytes:
+        """Return bytes as soon as there are some, empty after some time without."""
+        try:
+            ready, _, _ = select.select([self._port.ser], (), (), seconds)
+            data = os.read(self._port.ser.fileno(), READ_SIZE) if ready else b""
+        except _GONE as error:
+            raise PortError(f"{self.path} is gone: {error}; plug it in again") from error
+        if ready and not data:
+            raise PortError(f"{self.path} is gone: it has reached its end; plug it in again")
+        return data
 
     def _status_packets(self, data: bytes) -> Iterator[Packet]:
         while True:
@@ -257,6 +269,8 @@ class DynamixelBus:
     def _send(self, packet: Packet) -> int:
         """Write a packet, after what is left of older answers was thrown away; return its size."""
         data = encode(packet)
+        if self._is_late:
+            self._wait_for_silence()
         try:
             self._port.clearPort()
             self._decoder.clear()
@@ -266,6 +280,12 @@ class DynamixelBus:
         if written != len(data):
             raise PortError(f"{self.path} took {written} of {len(data)} bytes: it is stuck")
         return len(data)
+
+    def _wait_for_silence(self) -> None:
+        self._is_late = False
+        end = time.monotonic() + LONGEST_SILENCE
+        while time.monotonic() < end and self._read(SILENCE):
+            pass
 
     def _allowed(self, count: int, delays: int, motors: int, margin: float) -> float:
         """Return how long an exchange of so many bytes may take, s."""
@@ -282,6 +302,9 @@ def _open(path: str, baud_rate: int) -> PortHandler:
         if not port.setBaudRate(baud_rate):
             raise PortError(f"{baud_rate} bit/s is no speed of {path}; expected {_speeds()}")
         port.ser.exclusive = True
+        with contextlib.suppress(OSError, ValueError, NotImplementedError):
+            # Where the driver can: an FTDI adapter's latency timer becomes 1 ms.
+            port.ser.set_low_latency_mode(True)
     except (OSError, ValueError, serial.SerialException) as error:
         raise PortError(
             f"{path} can not be opened: {error}; check that it is there, that you may use it "

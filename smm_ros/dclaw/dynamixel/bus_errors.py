@@ -23,8 +23,10 @@ class MissingReplyError(BusError):
     ) -> None:
         """Say which motors are missing (in the order asked), and what the others answered."""
         self.missing, self.answered, self.damaged = tuple(missing), dict(answered), damaged
-        ids = ", ".join(map(str, self.missing))
-        what = f"no answer of motor {ids}" if len(self.missing) == 1 else f"no answer of {ids}"
+        first, *others = self.missing
+        what = f"no answer of motor {first}"
+        if others:
+            what += f" and {', '.join(map(str, others))}"
         cause = (
             f"{damaged} packets or pieces were damaged; check cables and baud rate"
             if damaged

@@ -7,7 +7,7 @@ import pytest
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel.bus import DynamixelBus
 from smm_ros.dclaw.dynamixel.bus_errors import MissingReplyError, PortError, RefusedError
-from smm_ros.dclaw.virtual.hand import VirtualHand
+from smm_ros.dclaw.virtual.hand import VirtualHand, VirtualHandConfig
 from smm_ros.dclaw.virtual.port import VirtualPort
 
 IDS = (10, 11, 12, 20, 21, 22, 30, 31, 32, 50)
@@ -74,7 +74,9 @@ def test_all_are_read_and_written_in_one_transaction(bus, fast):
 @pytest.mark.parametrize("fast", [False, True])
 def test_the_first_missing_motor_is_the_silent_one(bus, port, fast):
     port.command("silent 21")
-    with pytest.raises(MissingReplyError, match=r"no answer of 21, 22, 30.* within \d") as caught:
+    with pytest.raises(
+        MissingReplyError, match=r"no answer of motor 21 and 22, 30.* within \d"
+    ) as caught:
         impatient(bus).sync_read(IDS, *BLOCK, fast)
     assert caught.value.missing[0] == 21
     assert set(caught.value.answered) == {10, 11, 12, 20}
@@ -171,3 +173,26 @@ def test_a_wrong_speed_is_silence(port):
     with pytest.raises(MissingReplyError, match="baud rate"):
         bus.ping(10)
     bus.close()
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_the_next_one(bus, port):
+    bus.margin = 0.003
+    port.command("slow 10 30")  # longer than a group read waits
+    for value in (5, 6, 7):
+        for servo in port.hand.servos:
+            servo.write(reg.GOAL_POSITION.address, reg.GOAL_POSITION.encode(value))
+        try:
+            found = bus.sync_read(IDS, reg.GOAL_POSITION.address, 4)
+        except MissingReplyError as error:
+            found = error.answered
+        assert {reg.GOAL_POSITION.decode(data) for data in found.values()} <= {value}
+
+
+def test_an_untuned_adapter_is_slow_but_right():
+    config = VirtualHandConfig(return_delay_us=500, usb_latency=0.016)
+    with VirtualPort(VirtualHand(config)) as port:
+        bus = DynamixelBus(port.path, 1_000_000, return_delay=0.0005)
+        for motor in IDS:
+            bus.write(motor, reg.GOAL_POSITION, 1000 + motor)
+            assert bus.read(motor, reg.GOAL_POSITION) == 1000 + motor
+        bus.close()

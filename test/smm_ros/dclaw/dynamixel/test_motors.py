@@ -72,7 +72,7 @@ def test_old_firmware_without_fast_reads_is_read_plainly(bus, port):
 def test_all_missing_motors_are_named_at_once(bus, port):
     port.command("silent 12")
     port.command("silent 31")
-    with pytest.raises(MissingReplyError, match="no answer of 12, 31"):
+    with pytest.raises(MissingReplyError, match="no answer of motor 12 and 31"):
         impatient(MotorGroup(bus, IDS, CALM)).check()
 
 
