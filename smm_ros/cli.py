@@ -13,6 +13,7 @@ COMMANDS = {
     "evaluate": ("smm_core.evaluation.cli", "play what was learnt and measure what it reaches"),
     "states": ("smm_ros.states_file", "take the states out of a bag, to learn a target from"),
     "watch": ("smm_ros.watch", "live figures of a running graph"),
+    "virtual-hand": ("smm_ros.virtual_hand", "virtual servos on a port, to try the driver on"),
     "view": ("smm_ros.dclaw.view", "render the simulated hand to a PNG"),
 }
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _usage() -> str:
-    lines = [f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items()]
+    lines = [f"  {name:<14}{text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join(["usage: smm COMMAND ...", "", *lines, "", "smm COMMAND --help says more."])
 
 

@@ -21,7 +21,6 @@ from smm_ros.arguments import (
     path,
     read_arguments,
 )
-from smm_ros.hand_driver import require_driver
 from smm_ros.parameter_file import (
     get_setting,
     nearest,
@@ -175,7 +174,6 @@ _DCLAW_ARGUMENTS = (
 
 
 def _render_dclaw(known: Iterable[Argument], values: Mapping[str, Any]) -> Graph:
-    require_driver(values["sim"])
     run_dir = values["run_dir"] or _new_run_dir("dclaw")
     settings = _dclaw_settings(known, values, run_dir)
     if not values["record"]:

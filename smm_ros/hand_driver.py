@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from smm_core.config import Config, ConfigError, option
 from smm_ros.dclaw.hand import Hand
@@ -17,6 +18,27 @@ class HandConfig(Config):
     baud_rate: int = option(
         1_000_000, "Speed of the servo bus in bit/s; not used with sim.", low=9600, high=4_500_000
     )
+    calibration: str = option(
+        "", "Calibration file of the hand; empty: mounted as ROBEL's. Not used with sim."
+    )
+    bus_rate: float = option(
+        100.0, "Cycles of the servo bus, Hz; not used with sim.", low=10.0, high=500.0
+    )
+    motor_current: float = option(
+        0.5, "Cap of each motor's current, A; not used with sim.", low=0.01, high=3.5
+    )
+    bus_watchdog: float = option(
+        0.1, "Silence of the bus after which the motors stop by themselves, s.", low=0.02, high=2.5
+    )
+    hold_after: float = option(
+        0.2, "Time without a command after which the hand holds its pose, s.", low=0.02
+    )
+    limp_after: float = option(
+        1.0, "Time without a command after which torque goes off, s.", low=0.02
+    )
+    recoveries_per_hour: int = option(
+        12, "Overloaded motors started anew before a person is waited for.", low=0, high=1000
+    )
     seed: int = option(0, "Seed of the twin's random numbers.", low=0)
     real_time_factor: float = option(
         1.0, "Simulated seconds per second of wall time; 0: as fast as it can.", low=0.0
@@ -30,19 +52,38 @@ class HandConfig(Config):
     autostart: bool = option(True, "Configure and activate at start, without being asked.")
 
 
-def require_driver(sim: bool) -> None:
-    """Raise ConfigError where there is no driver for the hand that is asked for."""
-    if not sim:
-        raise ConfigError(
-            "sim is false, but this release has no driver for the D'Claw hardware yet; "
-            "use its MuJoCo twin: sim:=true"
-        )
-
-
 def make_hand(config: HandConfig) -> Hand:
-    """Return the hand, not yet connected; raises ConfigError where there is no driver for it."""
-    require_driver(config.sim)
-    # Only a hand node of the twin needs MuJoCo, and it takes long to import.
-    from smm_ros.dclaw.mujoco_hand import MujocoHand
+    """Return the hand, not yet connected.
 
-    return MujocoHand(seed=config.seed)
+    Raises:
+        ConfigError: settings or a calibration that can not be used.
+        OSError: the calibration can not be read.
+    """
+    # Each driver has libraries that the other does not need.
+    if config.sim:
+        from smm_ros.dclaw.mujoco_hand import MujocoHand
+
+        return MujocoHand(seed=config.seed)
+    return _dynamixel_hand(config)
+
+
+def _dynamixel_hand(config: HandConfig) -> Hand:
+    from smm_ros.dclaw.calibration import read_calibration
+    from smm_ros.dclaw.dynamixel.motors import MotorSettings
+    from smm_ros.dclaw.dynamixel_hand import DynamixelConfig, DynamixelHand
+    from smm_ros.dclaw.hand_guard import GuardConfig
+    from smm_ros.dclaw.recovery import RecoveryConfig
+
+    try:
+        calibration = read_calibration(Path(config.calibration)) if config.calibration else None
+        settings = DynamixelConfig(
+            port=config.port,
+            baud_rate=config.baud_rate,
+            rate=config.bus_rate,
+            motors=MotorSettings(config.motor_current, config.bus_watchdog),
+            guard=GuardConfig(config.hold_after, config.limp_after),
+            recovery=RecoveryConfig(config.recoveries_per_hour),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return DynamixelHand(settings, calibration)

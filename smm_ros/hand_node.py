@@ -16,8 +16,6 @@ from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool
-from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from smm_core.config import ConfigError
@@ -26,14 +24,22 @@ from smm_ros.conversions import (
     clock_to_msg,
     hand_state_to_msg,
     seconds_to_ns,
-    stopped_to_msg,
     target_from_msg,
 )
-from smm_ros.dclaw.hand import Hand, HandError, HandState, ResetStage
+from smm_ros.dclaw.hand import (
+    Hand,
+    HandError,
+    HandLimpError,
+    HandState,
+    ResetStage,
+)
 from smm_ros.dclaw.spec import CONTROL_PERIOD
 from smm_ros.diagnostics import Diagnostics
-from smm_ros.hand_driver import HandConfig, make_hand, require_driver
+from smm_ros.hand_driver import HandConfig, make_hand
+from smm_ros.hand_report import hand_report, verdict
 from smm_ros.hand_reset import ResetServer
+from smm_ros.hand_stop import StopServer
+from smm_ros.hand_time import HandTime, SimulatedTime, WallTime
 from smm_ros.interfaces import (
     CLEAR_STOP,
     CLOCK,
@@ -43,9 +49,6 @@ from smm_ros.interfaces import (
     JOINT_COMMAND_QOS,
     JOINT_STATES,
     JOINT_STATES_QOS,
-    STOP,
-    STOPPED,
-    STOPPED_QOS,
 )
 from smm_ros.lockstep import LockStep, Pace
 from smm_ros.node_main import NodeError, run
@@ -71,13 +74,14 @@ class HandNode(LifecycleNode):
                 "command_timeout": lambda timeout: self._lockstep.set_command_timeout(timeout),
             },
         )
-        require_driver(self._config.sim)
         self._hand: Hand | None = None
         self._state: HandState | None = None
         self._active = False
+        self._is_paused = False
         self._fault = ""
         self._lockstep = LockStep(self._config.command_timeout)
         self._pace = Pace(self._config.real_time_factor, seconds_to_ns(CONTROL_PERIOD))
+        self._time: HandTime = SimulatedTime(self._pace) if self._config.sim else WallTime()
         self._periods = PeriodMeter()
         self._make_interfaces()
         if self._config.autostart:
@@ -85,16 +89,13 @@ class HandNode(LifecycleNode):
 
     def _make_interfaces(self) -> None:
         self._states = self.create_publisher(JointState, JOINT_STATES, JOINT_STATES_QOS)
-        self._stopped = self.create_publisher(Bool, STOPPED, STOPPED_QOS)
-        self._tell_stopped()
         self._clock_out = None
         if self._config.sim and self._config.publish_clock:
             self._clock_out = self.create_publisher(ClockMessage, CLOCK, CLOCK_QOS)
         self.create_subscription(
             JointTrajectory, JOINT_COMMAND, self._on_command, JOINT_COMMAND_QOS
         )
-        self.create_service(Trigger, STOP, self._on_stop)
-        self.create_service(Trigger, CLEAR_STOP, self._on_clear_stop)
+        self._stops = StopServer(self, self)
         self._resets = ResetServer(self, self)
         self._showing = OneShot(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -136,8 +137,12 @@ class HandNode(LifecycleNode):
 
     def close(self) -> None:
         """Switch torque off and let go of the hand, on every way out of the process."""
-        self._disconnect()
-        self.get_logger().info("torque off, hand released")
+        try:
+            self._disconnect()
+        except HandError as error:
+            self.get_logger().error(str(error))
+        else:
+            self.get_logger().info("torque off, hand released")
 
     def _attempt(self, step: Callable[[], None]) -> TransitionCallbackReturn:
         try:
@@ -168,10 +173,15 @@ class HandNode(LifecycleNode):
             self._hand.disable()
 
     def _disconnect(self) -> None:
-        self._disable()
-        if self._hand is not None:
-            self._hand.close()
-        self._hand = None
+        self._active = False
+        self._showing.cancel()
+        hand, self._hand = self._hand, None
+        if hand is None:
+            return
+        try:
+            hand.disable()
+        finally:
+            hand.close()
 
     def _connected(self) -> Hand:
         if self._hand is None:
@@ -197,7 +207,10 @@ class HandNode(LifecycleNode):
         self._move(lambda hand: hand.command(target.position))
 
     def _on_beat(self) -> None:
-        if self._active and self._lockstep.holds(time.monotonic()):
+        if not self._active:
+            return
+        self._look_after_faults()
+        if self._lockstep.holds(time.monotonic()):
             self._move()
 
     def _move(self, command: Callable[[Hand], Any] | None = None) -> None:
@@ -206,32 +219,29 @@ class HandNode(LifecycleNode):
             hand = self._connected()
             if command is not None:
                 command(hand)
-            hand.advance(CONTROL_PERIOD)
-            state = hand.read()
+            delay = self._time.pass_period(hand, is_answer=command is not None)
         except HandError as error:
             self._fail(error)
             return
-        if command is None:
-            self._show(state)
-        else:
-            self._show_when_due(state)
-
-    def _show_when_due(self, state: HandState) -> None:
-        delay = self._delay(state)
         if delay <= 0:
-            self._show(state)
+            self._show_present()
         else:
-            self._showing.set(delay, lambda: self._show(state))
+            self._showing.set(delay, self._show_present)
 
-    def _delay(self, state: HandState) -> float:
-        return self._pace.due(seconds_to_ns(state.stamp)) - time.monotonic()
+    def _show_present(self) -> None:
+        try:
+            state = self._connected().read()
+        except HandError as error:
+            self._fail(error)
+            return
+        self._show(state)
 
     def _show(self, state: HandState) -> None:
         """Publish the state as the current one."""
         now = time.monotonic()
         stamp_ns = seconds_to_ns(state.stamp)
         self._state = state
-        self._pace.shown(stamp_ns, now)
+        self._time.shown(stamp_ns, now)
         self._lockstep.show(stamp_ns, now)
         self._periods.mark(now)
         # The clock first: whoever acts on the state finds its time already there.
@@ -240,46 +250,56 @@ class HandNode(LifecycleNode):
         self._states.publish(hand_state_to_msg(state))
 
     def _fail(self, error: HandError) -> None:
-        """After a fault the hand stays limp until someone clears the stop."""
+        """After a fault the hand stays limp: until someone clears the stop, or it can go on."""
         self._fault = str(error)
-        self.get_logger().error(f"stopped by a fault: {error}", throttle_duration_sec=5.0)
-        self._stop()
+        self._is_paused = isinstance(error, HandLimpError)
+        doing = "paused" if self._is_paused else "stopped by a fault"
+        self.get_logger().error(f"{doing}: {error}", throttle_duration_sec=5.0)
+        if not self._is_paused:
+            self._switch_off()
+        self._halt()
 
-    # Stop.
+    def _look_after_faults(self) -> None:
+        """Pause while the hand has a fault of its own, and go on when it has got over it."""
+        hand = self._connected()
+        if hand.fault and not self._lockstep.stopped:
+            self._fail(HandLimpError(hand.fault))
+        elif self._is_paused and not hand.fault:
+            self.get_logger().info(f"goes on after: {self._fault}")
+            self._go_on()
 
-    def _stop(self) -> None:
+    # Stop; see hand_stop.Stoppable.
+
+    def stop(self) -> None:
+        """Switch torque off and refuse everything until `clear_stop`."""
+        self._is_paused = False
+        self._switch_off()
+        self._halt()
+
+    def clear_stop(self) -> None:
+        """Take the hand up again; raises HandError where that can not be."""
+        if self._active and self._lockstep.stopped:
+            self._connected().enable()
+        self._go_on()
+
+    def _switch_off(self) -> None:
+        """Switch torque off; where a motor does not say that it is, others have to know."""
+        try:
+            if self._hand is not None:
+                self._hand.disable()
+        except HandError as error:
+            self._fault = f"torque may be on: {error}"
+            self.get_logger().error(self._fault, throttle_duration_sec=5.0)
+
+    def _halt(self) -> None:
         self._showing.cancel()
         self._lockstep.stop()
-        if self._hand is not None:
-            self._hand.disable()
-        self._tell_stopped()
+        self._stops.tell(True)
 
-    def _tell_stopped(self) -> None:
-        self._stopped.publish(stopped_to_msg(self._lockstep.stopped))
-
-    def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._stop()
-        response.success = True
-        response.message = f"torque is off until {CLEAR_STOP}"
-        self.get_logger().warning(f"stopped: {response.message}")
-        return response
-
-    def _on_clear_stop(
-        self, request: Trigger.Request, response: Trigger.Response
-    ) -> Trigger.Response:
-        try:
-            if self._active and self._lockstep.stopped:
-                self._connected().enable()
-        except HandError as error:
-            response.message = f"still stopped: {error}"
-            return response
+    def _go_on(self) -> None:
+        self._is_paused, self._fault = False, ""
         self._lockstep.clear_stop()
-        self._tell_stopped()
-        self._fault = ""
-        response.success = True
-        response.message = "the stop is cleared"
-        self.get_logger().info(response.message)
-        return response
+        self._stops.tell(False)
 
     # Reset; see hand_reset.Resettable.
 
@@ -299,7 +319,7 @@ class HandNode(LifecycleNode):
 
     def seconds_until_due(self) -> float:
         """Return how long to wait before the hand's state is shown, s; 0 or less for at once."""
-        return self._delay(self._connected().read())
+        return self._time.until_due(self._connected())
 
     def show_in_reset(self) -> None:
         """Show the hand's state on the way, where time has passed since the last one."""
@@ -315,28 +335,10 @@ class HandNode(LifecycleNode):
     # Health.
 
     def _report(self) -> tuple[Level, str, Mapping[str, Any]]:
-        values: dict[str, Any] = {
-            "phase": self._lockstep.phase.value,
-            "stopped": self._lockstep.stopped,
-            "commands taken": self._lockstep.taken,
-        }
-        values |= {f"refused: {reason}": n for reason, n in self._lockstep.refused.items()}
-        if self._hand is not None:
-            values |= {f"clamped: {reason}": n for reason, n in self._hand.clamp.counts.items()}
-        periods = self._periods.summary()
-        values |= {
-            "state rate (Hz)": periods.rate_hz,
-            "state period median (s)": periods.median,
-            "state period p99 (s)": periods.p99,
-            "state period longest (s)": periods.longest,
-        }
-        if self._fault:
-            return Level.ERROR, self._fault, values
-        if self._lockstep.stopped:
-            return Level.WARN, f"stopped, torque off until {CLEAR_STOP}", values
-        if not self._active:
-            return Level.OK, "not active, torque off", values
-        return Level.OK, self._lockstep.phase.value, values
+        parts = self._lockstep, self._periods, self._time, self._hand
+        values, health = hand_report(*parts)
+        level, text = verdict(self._fault, self._lockstep, health.warnings, self._active)
+        return level, text, values
 
 
 def main(args: Sequence[str] | None = None) -> int:

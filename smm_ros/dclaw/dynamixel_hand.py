@@ -21,10 +21,11 @@ from smm_ros.dclaw.dynamixel.bus_errors import BusError
 from smm_ros.dclaw.dynamixel.motor_sample import MotorSample
 from smm_ros.dclaw.dynamixel.motors import MotorGroup, MotorSettings
 from smm_ros.dclaw.glide import glide
-from smm_ros.dclaw.hand import HandError, HandLimpError, HandState, ResetStage
+from smm_ros.dclaw.hand import HandError, HandHealth, HandLimpError, HandState, ResetStage
 from smm_ros.dclaw.hand_cycle import HandCycle
 from smm_ros.dclaw.hand_guard import Drive, GuardConfig, HandGuard
-from smm_ros.dclaw.hand_loop import HandLoop, LoopReport
+from smm_ros.dclaw.hand_health import HandReport
+from smm_ros.dclaw.hand_loop import HandLoop
 from smm_ros.dclaw.recovery import Recovery, RecoveryConfig
 from smm_ros.dclaw.safety_clamp import SafetyClamp
 from smm_ros.dclaw.scripted_reset import scripted_reset
@@ -32,8 +33,8 @@ from smm_ros.dclaw.spec import NUM_JOINTS, Joints
 
 T = TypeVar("T")
 
-FRESH_WITHIN = 3
-"""A measurement is waited for this many cycles."""
+FRESH_WITHIN = 6
+"""A measurement is waited for this many cycles: by then a hand that is blind is limp."""
 
 
 @dataclass(frozen=True)
@@ -54,25 +55,6 @@ class DynamixelConfig:
         """Check the values."""
         if not 10 <= self.rate <= 500:
             raise ValueError(f"rate is {self.rate}, expected 10 to 500 Hz")
-
-
-@dataclass(frozen=True)
-class HandReport:
-    """How the hand is, for those who watch it."""
-
-    drive: Drive
-    fault: str
-    is_held: bool
-    """Whether the fault waits for a person."""
-    recovered: int
-    """Recoveries so far."""
-    loop: LoopReport
-    missed: dict[int, int]
-    """Cycles so far in which a motor was the first that did not answer, by its id."""
-    damaged: int
-    """Packets with a wrong CRC so far."""
-    sample: MotorSample | None
-    """The newest measurement, in the order of the motors' ids in the calibration."""
 
 
 class DynamixelHand:
@@ -156,9 +138,11 @@ class DynamixelHand:
         """Return the newest measurement, which is no older than a cycle.
 
         Raises:
-            HandError: there is none within some cycles; it says what is wrong.
+            HandLimpError: there is none within some cycles; it says what is wrong.
         """
-        sample = self._fresh_sample()
+        return self._state(self._fresh_sample())
+
+    def _state(self, sample: MotorSample) -> HandState:
         _, cycle = self._connected()
         angles, velocity, effort = cycle.pose(sample), cycle.velocity(sample), cycle.effort(sample)
         return HandState(
@@ -224,8 +208,14 @@ class DynamixelHand:
                 loop=loop.report(),
                 missed=dict(cycle.missed),
                 damaged=cycle.group.bus.damaged,
+                ids=cycle.group.ids,
+                models=cycle.group.models,
                 sample=cycle.sample,
             )
+
+    def health(self) -> HandHealth:
+        """Return how the hand is; of one that is not connected there is nothing to say."""
+        return HandHealth() if self._loop is None else self.report().health()
 
     def take_events(self) -> list[str]:
         """Return what has happened to the hand since this was last called."""
@@ -237,8 +227,8 @@ class DynamixelHand:
     # What the scripted reset needs; see scripted_reset.Movable.
 
     def pose(self) -> tuple[Joints, float]:
-        """Return a fresh measurement: joint angles (9,) rad and the valve's angle, rad."""
-        state = self.read()
+        """Wait for the next measurement: joint angles (9,) rad and the valve's angle, rad."""
+        state = self._state(self._fresh_sample(waits=True))
         _, cycle = self._connected()
         self._require(cycle, cycle.guard.drive is not Drive.LIMP)
         return state.joint_position, state.valve_angle
@@ -278,14 +268,15 @@ class DynamixelHand:
         except BusError as error:
             raise HandError(str(error)) from error
 
-    def _fresh_sample(self) -> MotorSample:
+    def _fresh_sample(self, waits: bool = False) -> MotorSample:
+        """Return the newest measurement; `waits`: one that has not been begun yet."""
         _, cycle = self._connected()
-        asked, period = time.monotonic(), 1 / self.config.rate
-        end = asked + FRESH_WITHIN * period
+        period, now = 1 / self.config.rate, time.monotonic()
+        oldest, end = now if waits else now - period, now + FRESH_WITHIN * period
         with cycle.lock:
-            while cycle.sample is None or asked - cycle.sample.stamp > period:
+            while cycle.sample is None or cycle.sample.asked < oldest:
                 if not cycle.lock.wait(max(0.0, end - time.monotonic())):
-                    raise HandError(f"no measurement: {cycle.fault or 'a cycle was lost'}")
+                    raise HandLimpError(f"no measurement: {cycle.fault or 'cycles were lost'}")
             return cycle.sample
 
     def _require(self, cycle: HandCycle, is_driven: bool) -> None:

@@ -1,8 +1,8 @@
 """What a D'Claw can do, simulated or real: its state, its commands and the faults it reports."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from smm_ros.dclaw.safety_clamp import SafetyClamp
@@ -47,6 +47,16 @@ class HandState:
 
 
 @dataclass(frozen=True)
+class HandHealth:
+    """How the hand is, for those who watch it."""
+
+    values: Mapping[str, int | float | str] = field(default_factory=dict)
+    """Figures by name, with their units."""
+    warnings: tuple[str, ...] = ()
+    """What is not a fault yet, but will be."""
+
+
+@dataclass(frozen=True)
 class ResetStage:
     """Progress of a reset: what the hand does now, and in which attempt (from 1)."""
 
@@ -64,6 +74,9 @@ class Hand(Protocol):
     @property
     def fault(self) -> str:
         """What keeps the hand from being driven at this moment; empty where nothing does."""
+
+    def health(self) -> HandHealth:
+        """Return how the hand is; of one that is not connected there is nothing to say."""
 
     def connect(self) -> None:
         """Open the hand and check it; torque stays off."""

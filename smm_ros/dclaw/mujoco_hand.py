@@ -7,7 +7,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from smm_ros.dclaw.hand import HandError, HandState, ResetStage
+from smm_ros.dclaw.hand import HandError, HandHealth, HandState, ResetStage
 from smm_ros.dclaw.safety_clamp import SafetyClamp
 from smm_ros.dclaw.spec import (
     CONTROL_PERIOD,
@@ -75,6 +75,10 @@ class MujocoHand:
     def fault(self) -> str:
         """Nothing ever keeps the twin from being driven."""
         return ""
+
+    def health(self) -> HandHealth:
+        """The twin is always well."""
+        return HandHealth()
 
     def connect(self) -> None:
         """Load the model in its reset pose, torque off."""

@@ -288,7 +288,9 @@ def test_parameters_can_be_described(hand, ros):
 @pytest.mark.parametrize(
     ("parameters", "error"),
     [
-        ({"sim": False}, "sim:=true"),
+        ({"sim": False, "port": "/dev/none"}, "/dev/none can not be opened"),
+        ({"sim": False, "limp_after": 0.1}, "limp_after is 0.1, expected at least hold_after"),
+        ({"sim": False, "calibration": "/none.yaml"}, "/none.yaml"),
         ({"real_time_factor": -1.0}, "parameter real_time_factor is -1.0"),
         ({"sede": 1}, "did you mean 'seed'"),
     ],

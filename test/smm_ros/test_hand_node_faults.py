@@ -1,6 +1,6 @@
 """The hand node in the test's own process, with a hand that fails on purpose."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -8,13 +8,14 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from smm_ros import hand_node
-from smm_ros.dclaw.hand import HandError, HandState
+from smm_ros.dclaw.hand import HandError, HandHealth, HandLimpError, HandState
 from smm_ros.dclaw.safety_clamp import SafetyClamp
 from smm_ros.hand_node import HandNode
-from smm_ros.interfaces import CLEAR_STOP, DIAGNOSTICS
+from smm_ros.interfaces import CLEAR_STOP, DIAGNOSTICS, STOPPED, STOPPED_QOS
 
 
 class FailingHand:
@@ -23,13 +24,18 @@ class FailingHand:
     def __init__(self) -> None:
         self.clamp = SafetyClamp()
         self.calls: list[str] = []
-        self.fails_at = ""
+        self.fails_at = self.fault = ""
+        self.error: type[HandError] = HandError
+        self.warnings: tuple[str, ...] = ()
         self._time = 0.0
 
     def _note(self, call: str) -> None:
         self.calls.append(call)
         if call == self.fails_at:
-            raise HandError(f"no answer to {call}")
+            raise self.error(f"no answer to {call}")
+
+    def health(self) -> HandHealth:
+        return HandHealth({"lowest voltage (V)": 11.5}, self.warnings)
 
     def connect(self) -> None:
         self._note("connect")
@@ -92,6 +98,54 @@ def test_fault_switches_torque_off_and_latches_until_it_is_cleared(ros, executor
     assert answer.result().success
     assert "enable" in hand.calls[hand.calls.index("disable") :]
     ros.wait_for(lambda: shows("holding"))
+
+
+def test_a_hand_that_let_go_by_itself_is_paused_and_goes_on_by_itself(ros, executor, hand):
+    hand.warnings = ("motor 11 is at 72 C",)
+    node = HandNode()
+    executor.add_node(node)
+    reports = ros.collect(DiagnosticArray, DIAGNOSTICS)
+    stopped = ros.collect(Bool, STOPPED, STOPPED_QOS)
+
+    def shows(text: str) -> bool:
+        executor.spin_once(timeout_sec=0.01)
+        return bool(reports) and text in reports[-1].status[0].message
+
+    ros.wait_for(lambda: shows("motor 11 is at 72 C"), what="a warning")
+    assert {"lowest voltage (V)"} <= {v.key for v in reports[-1].status[0].values}
+    hand.fault = "motor 11 reports overload"
+    ros.wait_for(lambda: shows("motor 11 reports overload"), what="the fault")
+    assert stopped[-1].data
+    assert "disable" not in hand.calls  # it has done that by itself
+    hand.fault = ""
+    ros.wait_for(lambda: shows("motor 11 is at 72 C"), what="the hand's going on")
+    assert not stopped[-1].data
+    hand.fails_at, hand.error = "advance", HandLimpError
+    ros.wait_for(lambda: shows("no answer to advance"), what="the next fault")
+    hand.fails_at = ""
+    ros.wait_for(lambda: shows("motor 11 is at 72 C"), what="the hand's going on again")
+
+
+def test_a_person_who_stops_a_paused_hand_has_the_last_word(ros, executor, hand):
+    node = HandNode()
+    executor.add_node(node)
+    hand.fault = "motor 11 reports overload"
+    stopped = ros.collect(Bool, STOPPED, STOPPED_QOS)
+
+    def spun(done: Callable[[], bool]) -> bool:
+        executor.spin_once(timeout_sec=0.01)
+        return done()
+
+    ros.wait_for(lambda: spun(lambda: bool(stopped) and stopped[-1].data), what="the pause")
+    node.stop()
+    hand.fault = ""
+    beats = len(stopped)
+    for _ in range(60):
+        executor.spin_once(timeout_sec=0.01)
+    assert all(message.data for message in stopped[beats:])
+    node.clear_stop()
+    assert hand.calls[-1] == "enable"
+    ros.wait_for(lambda: spun(lambda: not stopped[-1].data), what="the end of the stop")
 
 
 def test_hand_that_can_not_be_connected_ends_the_node_with_the_reason(executor, hand):

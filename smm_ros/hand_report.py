@@ -1,0 +1,53 @@
+"""What the hand node tells of itself on /diagnostics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smm_ros.dclaw.hand import Hand, HandHealth
+from smm_ros.hand_time import HandTime
+from smm_ros.interfaces import CLEAR_STOP
+from smm_ros.lockstep import LockStep
+from smm_ros.periods import PeriodMeter
+from smm_ros.reports import Level
+
+
+def hand_report(
+    lockstep: LockStep, periods: PeriodMeter, hand_time: HandTime, hand: Hand | None
+) -> tuple[dict[str, Any], HandHealth]:
+    """Return figures by name, and the health of the hand where there is one."""
+    values: dict[str, Any] = {
+        "phase": lockstep.phase.value,
+        "stopped": lockstep.stopped,
+        "commands taken": lockstep.taken,
+        "late commands": hand_time.late,
+    }
+    values |= {f"refused: {reason}": n for reason, n in lockstep.refused.items()}
+    health = HandHealth()
+    if hand is not None:
+        values |= {f"clamped: {reason}": n for reason, n in hand.clamp.counts.items()}
+        health = hand.health()
+    summary = periods.summary()
+    values |= {
+        "state rate (Hz)": summary.rate_hz,
+        "state period median (s)": summary.median,
+        "state period p99 (s)": summary.p99,
+        "state period longest (s)": summary.longest,
+        **health.values,
+    }
+    return values, health
+
+
+def verdict(
+    fault: str, lockstep: LockStep, warnings: tuple[str, ...], active: bool
+) -> tuple[Level, str]:
+    """Return how bad it is, and why, in one line."""
+    if fault:
+        return Level.ERROR, fault
+    if lockstep.stopped:
+        return Level.WARN, f"stopped, torque off until {CLEAR_STOP}"
+    if warnings:
+        return Level.WARN, "; ".join(warnings)
+    if not active:
+        return Level.OK, "not active, torque off"
+    return Level.OK, lockstep.phase.value
