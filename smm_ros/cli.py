@@ -13,6 +13,7 @@ COMMANDS = {
     "evaluate": ("smm_core.evaluation.cli", "play what was learnt and measure what it reaches"),
     "states": ("smm_ros.states_file", "take the states out of a bag, to learn a target from"),
     "watch": ("smm_ros.watch", "live figures of a running graph"),
+    "doctor": ("smm_ros.doctor", "look over the motors of a hand, and set what is set wrongly"),
     "virtual-hand": ("smm_ros.virtual_hand", "virtual servos on a port, to try the driver on"),
     "view": ("smm_ros.dclaw.view", "render the simulated hand to a PNG"),
 }
