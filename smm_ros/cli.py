@@ -14,6 +14,7 @@ COMMANDS = {
     "states": ("smm_ros.states_file", "take the states out of a bag, to learn a target from"),
     "watch": ("smm_ros.watch", "live figures of a running graph"),
     "doctor": ("smm_ros.doctor", "look over the motors of a hand, and set what is set wrongly"),
+    "calibrate": ("smm_ros.calibrate", "learn how the joints of a hand are mounted"),
     "virtual-hand": ("smm_ros.virtual_hand", "virtual servos on a port, to try the driver on"),
     "view": ("smm_ros.dclaw.view", "render the simulated hand to a PNG"),
 }

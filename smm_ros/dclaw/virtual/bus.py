@@ -105,10 +105,14 @@ class VirtualBus:
         if self._in_adapter is None:
             return b""
         since, data = self._in_adapter
-        if len(data) < USB_PACKET and now < since + self.usb_latency:
-            return b""
-        self._in_adapter = None
-        return data
+        if now >= since + self.usb_latency:
+            self._in_adapter = None
+            return data
+        # Whole packets go at once; what is left over waits.
+        full = len(data) // USB_PACKET * USB_PACKET
+        if full:
+            self._in_adapter = (now, data[full:]) if data[full:] else None
+        return data[:full]
 
     def next_time(self) -> float | None:
         """Return when `take` may have bytes next, s; None while nothing is under way."""
@@ -137,9 +141,10 @@ class VirtualBus:
             by_id.setdefault(servo.get(reg.ID), []).append(servo)
         answers = self._answers(packet, by_id)
         for servos, parts in answers:
-            if not self._answers_at_all(servos):
+            if self._answers_at_all(servos):
+                now = self._send(servos, parts, now)
+            elif packet.instruction != packets.PING:
                 break  # the next in a sync read waits for this one's answer
-            now = self._send(servos, parts, now)
 
     def _hears(self, servo: VirtualServo) -> bool:
         return not servo.is_booting and reg.BAUD_RATES[servo.get(reg.BAUD_RATE)] == self._baud_rate

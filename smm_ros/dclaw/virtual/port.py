@@ -60,17 +60,14 @@ class VirtualPort:
 
     def command(self, line: str) -> str:
         """Carry out a command of `commands` between two steps; return what it did."""
-        done = threading.Event()
-        answer: list[str] = []
+        answer: SimpleQueue[str] = SimpleQueue()
+        self.between_steps(lambda: answer.put(execute(self.hand, line)))
+        return answer.get()
 
-        def carry_out() -> None:
-            answer.append(execute(self.hand, line))
-            done.set()
-
-        self._pending.put(carry_out)
+    def between_steps(self, work: Callable[[], None]) -> None:
+        """Have something done to the hand when nothing else is; returns at once."""
+        self._pending.put(work)
         os.write(self._wake_write, b"!")
-        done.wait()
-        return answer[0]
 
     def stop(self) -> None:
         """Make `serve` return."""
