@@ -7,7 +7,26 @@ from collections.abc import Callable
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.virtual.hand import VirtualHand
 
-Action = Callable[..., None]
+Action = Callable[..., str | None]
+"""Returns what it found out, None where it only did something."""
+
+
+def _show(hand: VirtualHand) -> str:
+    """Return a line for each servo: id, torque, watchdog, error, position, velocity (ticks)."""
+    told = (
+        reg.ID,
+        reg.TORQUE_ENABLE,
+        reg.BUS_WATCHDOG,
+        reg.HARDWARE_ERROR_STATUS,
+        reg.PRESENT_POSITION,
+        reg.PRESENT_VELOCITY,
+        reg.GOAL_POSITION,
+    )
+    lines = []
+    for servo in hand.servos:
+        servo.read(0, 1)  # brings what it measures up to date
+        lines.append(" ".join(str(servo.get(register)) for register in told))
+    return "\n".join(lines)
 
 
 def _overload(hand: VirtualHand, servo: int) -> None:
@@ -68,6 +87,7 @@ def _plug(hand: VirtualHand) -> None:
 
 
 COMMANDS: dict[str, tuple[Action, tuple[type, ...], str]] = {
+    "show": (_show, (), "id, torque, watchdog, error, position, velocity and goal of each, ticks"),
     "overload": (_overload, (int,), "ID: raise its overload error, which switches it off"),
     "shock": (_shock, (int,), "ID: raise its electrical shock error"),
     "heat": (_heat, (int, float), "ID K: make it hotter than it makes itself; 0 ends it"),
@@ -96,10 +116,10 @@ def execute(hand: VirtualHand, line: str) -> str:
     try:
         if len(words) != len(types):
             raise ValueError(f"expected {len(types)} arguments, got {len(words)}")
-        action(hand, *(kind(word) for kind, word in zip(types, words, strict=True)))
+        told = action(hand, *(kind(word) for kind, word in zip(types, words, strict=True)))
     except ValueError as error:
         return f"error: {name} {text}; {error}"
-    return f"done: {line}"
+    return f"done: {line}" if told is None else told
 
 
 def _probability(value: float) -> float:

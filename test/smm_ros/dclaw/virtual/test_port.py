@@ -82,8 +82,12 @@ def test_every_command_does_something_and_says_so(port, name):
     _, types, text = COMMANDS[name]
     words = {int: "11", float: "0.5"}
     line = " ".join([name, *(words[kind] for kind in types)])
-    assert port.command(line) == f"done: {line}"
+    told = port.command(line)
     assert text
+    if name == "show":
+        assert [row.split()[0] for row in told.splitlines()] == [str(i) for i in IDS]
+    else:
+        assert told == f"done: {line}"
 
 
 def test_the_commands_tell_what_they_are(port):
