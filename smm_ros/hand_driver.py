@@ -24,6 +24,12 @@ class HandConfig(Config):
     bus_rate: float = option(
         100.0, "Cycles of the servo bus, Hz; not used with sim.", low=10.0, high=500.0
     )
+    bus_margin: float = option(
+        0.003,
+        "Time beyond that on the wire that all motors may take to answer, s; not used with sim.",
+        low=0.001,
+        high=1.0,
+    )
     motor_current: float = option(
         0.5, "Cap of each motor's current, A; not used with sim.", low=0.01, high=3.5
     )
@@ -35,6 +41,9 @@ class HandConfig(Config):
     )
     limp_after: float = option(
         1.0, "Time without a command after which torque goes off, s.", low=0.02
+    )
+    blind_for: float = option(
+        0.05, "Time without a measurement after which torque goes off, s.", low=0.01
     )
     recoveries_per_hour: int = option(
         12, "Overloaded motors started anew before a person is waited for.", low=0, high=1000
@@ -81,7 +90,8 @@ def _dynamixel_hand(config: HandConfig) -> Hand:
             baud_rate=config.baud_rate,
             rate=config.bus_rate,
             motors=MotorSettings(config.motor_current, config.bus_watchdog),
-            guard=GuardConfig(config.hold_after, config.limp_after),
+            margin=config.bus_margin,
+            guard=GuardConfig(config.hold_after, config.limp_after, config.blind_for),
             recovery=RecoveryConfig(config.recoveries_per_hour),
         )
     except ValueError as error:

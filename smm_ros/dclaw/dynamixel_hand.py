@@ -47,6 +47,8 @@ class DynamixelConfig:
     """bit/s."""
     rate: float = 100.0
     """Cycles of the bus, Hz."""
+    margin: float = 0.003
+    """Time beyond that on the wire that all motors may take to answer, s."""
     motors: MotorSettings = field(default_factory=MotorSettings)
     guard: GuardConfig = field(default_factory=GuardConfig)
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
@@ -77,7 +79,7 @@ class DynamixelHand:
             raise HandError("the hand is connected already: close() it first")
         config = self.config
         try:
-            bus = DynamixelBus(config.port, config.baud_rate)
+            bus = DynamixelBus(config.port, config.baud_rate, margin=config.margin)
         except BusError as error:
             raise HandError(str(error)) from error
         group = MotorGroup(bus, self.calibration.ids, config.motors)

@@ -21,8 +21,21 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
 
-from smm_ros.records import TransitionRecord
+from smm_ros.action import ResetHand
+from smm_ros.conversions import reset_goal, reset_outcome_from_msg, stamp_ns, target_to_msg
+from smm_ros.dclaw.spec import RESET_POSE
+from smm_ros.interfaces import (
+    DIAGNOSTICS,
+    JOINT_COMMAND,
+    JOINT_COMMAND_QOS,
+    JOINT_STATES,
+    JOINT_STATES_QOS,
+    RESET_HAND,
+)
+from smm_ros.records import JointTarget, TransitionRecord
 from smm_ros.ros_environment import missing_variables
 
 NAMESPACE = "dclaw"
@@ -235,6 +248,67 @@ def ros(ros_environment: int) -> Iterator[RosClient]:
 def reports(ros: RosClient) -> Reports:
     """Return what the nodes say on /diagnostics."""
     return Reports(ros)
+
+
+class HandUser:
+    """Sends commands and sees what the hand answers."""
+
+    def __init__(self, ros: Any, process: Any) -> None:
+        self.ros, self.process = ros, process
+        self.states = ros.collect(JointState, JOINT_STATES, JOINT_STATES_QOS)
+        self.diagnostics = ros.collect(DiagnosticArray, DIAGNOSTICS)
+        self._commands = ros.node.create_publisher(
+            JointTrajectory, JOINT_COMMAND, JOINT_COMMAND_QOS
+        )
+
+    @property
+    def stamp_ns(self) -> int:
+        return stamp_ns(self.states[-1])
+
+    def wait(self) -> None:
+        """Wait until the hand speaks and listens."""
+        self.ros.wait_for(lambda: self.states, what="joint states")
+        self.ros.wait_for(self._commands.get_subscription_count, what="the command topic")
+
+    def reset(self, angle: float = 0.0, feedback: list[Any] | None = None) -> Any:
+        """Reset, see the state that the result names, and return the result."""
+        handle = self.ros.send_goal(ResetHand, RESET_HAND, reset_goal(angle), feedback)
+        assert handle.accepted
+        outcome = reset_outcome_from_msg(self.ros.result(handle.get_result_async()).result)
+        if outcome.success:
+            self.ros.wait_for(lambda: self.stamp_ns == outcome.stamp_ns, what="the reset state")
+        return outcome
+
+    def command(self, target: Any = RESET_POSE, stamp: int | None = None) -> None:
+        stamp = self.stamp_ns if stamp is None else stamp
+        self._commands.publish(target_to_msg(JointTarget(stamp, np.broadcast_to(target, 9))))
+
+    def step(self, target: Any = RESET_POSE) -> None:
+        """Command and wait for the next state."""
+        seen = len(self.states)
+        self.command(target)
+        self.ros.wait_for(lambda: len(self.states) > seen, what="the next state")
+
+    def report(self, key: str, expected: str) -> None:
+        """Wait until /diagnostics shows the value."""
+
+        def shown() -> bool:
+            values = [v for message in self.diagnostics[-1:] for v in message.status[0].values]
+            return any(v.key == key and v.value == expected for v in values)
+
+        self.ros.wait_for(shown, what=f"{key} = {expected} on /diagnostics")
+
+
+@pytest.fixture
+def use_hand(ros: RosClient, start_node: Callable[..., NodeProcess]) -> Callable[..., HandUser]:
+    """Return a function that starts a hand with parameters, or takes one, and returns its user."""
+
+    def use(process: NodeProcess | None = None, **parameters: Any) -> HandUser:
+        user = HandUser(ros, process or start_node("hand", **parameters))
+        user.wait()
+        return user
+
+    return use
 
 
 @pytest.fixture

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import DescribeParameters
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -23,84 +21,26 @@ from smm_ros.conversions import (
     reset_goal,
     reset_outcome_from_msg,
     stamp_ns,
-    target_to_msg,
     time_to_ns,
 )
-from smm_ros.dclaw.spec import POSITION_HIGH, RESET_POSE
+from smm_ros.dclaw.spec import POSITION_HIGH
 from smm_ros.interfaces import (
     CLEAR_STOP,
     CLOCK,
     CLOCK_QOS,
-    DIAGNOSTICS,
-    JOINT_COMMAND,
-    JOINT_COMMAND_QOS,
-    JOINT_STATES,
-    JOINT_STATES_QOS,
     RESET_HAND,
     STOP,
     STOPPED,
     STOPPED_QOS,
 )
-from smm_ros.records import JointTarget
 
 PERIOD_NS = 100_000_000
 
 
-class HandUser:
-    """Sends commands and sees what the hand answers."""
-
-    def __init__(self, ros: Any, process: Any) -> None:
-        self.ros, self.process = ros, process
-        self.states = ros.collect(JointState, JOINT_STATES, JOINT_STATES_QOS)
-        self.diagnostics = ros.collect(DiagnosticArray, DIAGNOSTICS)
-        self._commands = ros.node.create_publisher(
-            JointTrajectory, JOINT_COMMAND, JOINT_COMMAND_QOS
-        )
-
-    @property
-    def stamp_ns(self) -> int:
-        return stamp_ns(self.states[-1])
-
-    def wait(self) -> None:
-        """Wait until the hand speaks and listens."""
-        self.ros.wait_for(lambda: self.states, what="joint states")
-        self.ros.wait_for(self._commands.get_subscription_count, what="the command topic")
-
-    def reset(self, angle: float = 0.0, feedback: list[Any] | None = None) -> Any:
-        """Reset, see the state that the result names, and return the result."""
-        handle = self.ros.send_goal(ResetHand, RESET_HAND, reset_goal(angle), feedback)
-        assert handle.accepted
-        outcome = reset_outcome_from_msg(self.ros.result(handle.get_result_async()).result)
-        if outcome.success:
-            self.ros.wait_for(lambda: self.stamp_ns == outcome.stamp_ns, what="the reset state")
-        return outcome
-
-    def command(self, target: Any = RESET_POSE, stamp: int | None = None) -> None:
-        stamp = self.stamp_ns if stamp is None else stamp
-        self._commands.publish(target_to_msg(JointTarget(stamp, np.broadcast_to(target, 9))))
-
-    def step(self, target: Any = RESET_POSE) -> None:
-        """Command and wait for the next state."""
-        seen = len(self.states)
-        self.command(target)
-        self.ros.wait_for(lambda: len(self.states) > seen, what="the next state")
-
-    def report(self, key: str, expected: str) -> None:
-        """Wait until /diagnostics shows the value."""
-
-        def shown() -> bool:
-            values = [v for message in self.diagnostics[-1:] for v in message.status[0].values]
-            return any(v.key == key and v.value == expected for v in values)
-
-        self.ros.wait_for(shown, what=f"{key} = {expected} on /diagnostics")
-
-
 @pytest.fixture
-def hand(ros: Any, start_node: Callable[..., Any]) -> HandUser:
+def hand(use_hand: Callable[..., Any]) -> Any:
     """Return the user of a running hand that goes as fast as it can."""
-    user = HandUser(ros, start_node("hand", real_time_factor=0.0))
-    user.wait()
-    return user
+    return use_hand(real_time_factor=0.0)
 
 
 def test_fifty_commands_give_fifty_states_one_control_period_apart(hand, ros):
@@ -182,9 +122,8 @@ def test_hand_without_commands_lives_in_real_time(hand, ros):
     assert set(np.diff([stamp_ns(m) for m in hand.states])) == {PERIOD_NS}
 
 
-def test_hand_leaves_lock_step_when_commands_stay_away(ros, start_node):
-    hand = HandUser(ros, start_node("hand", real_time_factor=0.0, command_timeout=0.5))
-    hand.wait()
+def test_hand_leaves_lock_step_when_commands_stay_away(ros, use_hand):
+    hand = use_hand(real_time_factor=0.0, command_timeout=0.5)
     hand.reset()
     seen = len(hand.states)
     ros.spin(0.3)
@@ -192,9 +131,8 @@ def test_hand_leaves_lock_step_when_commands_stay_away(ros, start_node):
     ros.wait_for(lambda: len(hand.states) > seen + 2)
 
 
-def test_real_time_factor_paces_the_steps(ros, start_node):
-    hand = HandUser(ros, start_node("hand", real_time_factor=2.0))
-    hand.wait()
+def test_real_time_factor_paces_the_steps(use_hand):
+    hand = use_hand(real_time_factor=2.0)
     hand.reset()
     hand.step()
     start = time.monotonic()
@@ -203,9 +141,8 @@ def test_real_time_factor_paces_the_steps(ros, start_node):
     assert time.monotonic() - start == pytest.approx(1.0, abs=0.15)
 
 
-def test_newer_reset_takes_the_place_of_one_under_way(ros, start_node):
-    hand = HandUser(ros, start_node("hand", real_time_factor=0.2))
-    hand.wait()
+def test_newer_reset_takes_the_place_of_one_under_way(ros, use_hand):
+    hand = use_hand(real_time_factor=0.2)
     first = ros.send_goal(ResetHand, RESET_HAND, reset_goal(0.0))
     second = ros.send_goal(ResetHand, RESET_HAND, reset_goal(1.0))
     outcomes = [
@@ -218,9 +155,8 @@ def test_newer_reset_takes_the_place_of_one_under_way(ros, start_node):
     assert hand_state_from_msg(hand.states[-1]).valve_angle == pytest.approx(1.0, abs=0.05)
 
 
-def test_cancelled_reset_ends_and_leaves_the_hand_usable(ros, start_node):
-    hand = HandUser(ros, start_node("hand", real_time_factor=0.1))
-    hand.wait()
+def test_cancelled_reset_ends_and_leaves_the_hand_usable(ros, use_hand):
+    hand = use_hand(real_time_factor=0.1)
     handle = ros.send_goal(ResetHand, RESET_HAND, reset_goal(0.0))
     ros.result(handle.cancel_goal_async())
     outcome = reset_outcome_from_msg(ros.result(handle.get_result_async()).result)
@@ -235,7 +171,7 @@ def test_reset_to_an_angle_the_valve_can_not_reach_is_an_error_with_a_message(ha
     assert hand.reset().success
 
 
-def test_lifecycle_switches_the_hand_on_and_off(ros, start_node):
+def test_lifecycle_switches_the_hand_on_and_off(ros, start_node, use_hand):
     process = start_node("hand", autostart=False, real_time_factor=0.0)
 
     def change(number: int) -> bool:
@@ -248,8 +184,7 @@ def test_lifecycle_switches_the_hand_on_and_off(ros, start_node):
     assert state() == "unconfigured"
     assert change(Transition.TRANSITION_CONFIGURE)
     assert change(Transition.TRANSITION_ACTIVATE)
-    hand = HandUser(ros, process)
-    hand.wait()
+    hand = use_hand(process)
     assert hand.reset().success
     assert change(Transition.TRANSITION_DEACTIVATE)
     hand.command()

@@ -25,6 +25,7 @@ from smm_ros.dclaw.virtual.port import VirtualPort
 
 SETTINGS = {
     "rate": 50.0,
+    "margin": 0.1,
     "motors": MotorSettings(current=0.5, watchdog=2.0),
     "guard": GuardConfig(hold_after=1.0, limp_after=2.0, blind_for=0.5),
     "recovery": RecoveryConfig(rest=0.2),
