@@ -124,16 +124,10 @@ class HandNode(LifecycleNode):
         return super().on_deactivate(state) if result is _OK else result
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let go of the hand."""
-        return self._attempt(self._disconnect)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Switch torque off and let go of the hand."""
-        return self._attempt(self._disconnect)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Switch torque off and let go of the hand; it can be configured again."""
         return self._attempt(self._disconnect)
+
+    on_shutdown = on_error = on_cleanup
 
     def close(self) -> None:
         """Switch torque off and let go of the hand, on every way out of the process."""
@@ -234,7 +228,12 @@ class HandNode(LifecycleNode):
         except HandError as error:
             self._fail(error)
             return
-        self._show(state)
+        self._show_new(state)
+
+    def _show_new(self, state: HandState) -> None:
+        """Show a state unless it is the one shown last: an old one is never told as new."""
+        if self._state is None or state.stamp != self._state.stamp:
+            self._show(state)
 
     def _show(self, state: HandState) -> None:
         """Publish the state as the current one."""
@@ -323,9 +322,7 @@ class HandNode(LifecycleNode):
 
     def show_in_reset(self) -> None:
         """Show the hand's state on the way, where time has passed since the last one."""
-        state = self._connected().read()
-        if self._state is None or state.stamp != self._state.stamp:
-            self._show(state)
+        self._show_new(self._connected().read())
 
     def end_reset(self, success: bool) -> int:
         """Go back to lock step, or to holding after a failure; return the state's stamp in ns."""

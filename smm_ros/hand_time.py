@@ -59,10 +59,8 @@ class WallTime:
 
     def pass_period(self, hand: Hand, is_answer: bool) -> float:
         """Return what is left of the period; a command that is late gets some of the next."""
-        if not is_answer:
-            return 0.0
         left = self.until_due(hand)
-        if left < SHORTEST * CONTROL_PERIOD:
+        if is_answer and left < SHORTEST * CONTROL_PERIOD:
             self.late += 1
             self._due += CONTROL_PERIOD if left > 0 else CONTROL_PERIOD - left
         return self.until_due(hand)

@@ -33,8 +33,8 @@ from smm_ros.dclaw.spec import NUM_JOINTS, Joints
 
 T = TypeVar("T")
 
-FRESH_WITHIN = 6
-"""A measurement is waited for this many cycles: by then a hand that is blind is limp."""
+BEYOND_BLIND = 2
+"""Cycles beyond which a measurement is not waited for, after a blind hand has gone limp."""
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,8 @@ class DynamixelHand:
         """Return the newest measurement; `waits`: one that has not been begun yet."""
         _, cycle = self._connected()
         period, now = 1 / self.config.rate, time.monotonic()
-        oldest, end = now if waits else now - period, now + FRESH_WITHIN * period
+        oldest = now if waits else now - period
+        end = now + self.config.guard.blind_for + BEYOND_BLIND * period
         with cycle.lock:
             while cycle.sample is None or cycle.sample.asked < oldest:
                 if not cycle.lock.wait(max(0.0, end - time.monotonic())):
