@@ -294,11 +294,13 @@ class HandNode(LifecycleNode):
         self._showing.cancel()
         self._lockstep.stop()
         self._stops.tell(True)
+        self._diagnostics.publish()
 
     def _go_on(self) -> None:
         self._is_paused, self._fault = False, ""
         self._lockstep.clear_stop()
         self._stops.tell(False)
+        self._diagnostics.publish()
 
     # Reset; see hand_reset.Resettable.
 
