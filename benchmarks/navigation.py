@@ -10,14 +10,18 @@ methods share the settings in SHARED and the same soft actor-critic; only what i
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from experiment import Figures, interval, measured, side_by_side
 
+from smm_core.environments import make_env
 from smm_core.evaluation.evaluate import EvaluateConfig
 from smm_core.evaluation.player import AVERAGE, LAST
+from smm_core.evaluation.trained_runs import open_runs
 
 SHARED: dict[str, Any] = {
     "random_steps": 1000,
@@ -31,7 +35,6 @@ METHODS: dict[str, dict[str, Any]] = {
     "ICM": {"method": "icm"},
     "SMM": {},
     "SM4": {"num_skills": 3},
-    "SMM, histogram": {"density": {"model": "histogram"}},
 }
 ABLATIONS: dict[str, dict[str, Any]] = {
     "SM4": {"num_skills": 3},
@@ -41,7 +44,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 }
 MAPS = ((3, 10), (5, 10), (7, 10), (3, 50))
 ABLATION_MAPS = ((3, 50),)
-POLICIES = (AVERAGE, LAST)
+POLICIES, TRAINING = (AVERAGE, LAST), "training"
 EPISODES = 100
 
 
@@ -79,7 +82,21 @@ def _cell(options: argparse.Namespace, name: str, halls: int, length: int) -> di
     }
 
     config = EvaluateConfig(episodes=EPISODES, figures=("halls", "marginal"))
-    return {p: measured(folder, settings, options.steps, p, config) for p in POLICIES}
+    found = {p: measured(folder, settings, options.steps, p, config) for p in POLICIES}
+    return {**found, TRAINING: {"steps": _steps_until_all(folder)}}
+
+
+def _steps_until_all(folder: Path) -> list[float]:
+    """Return after how many steps of training each seed had been at every end; NaN for never."""
+    runs = open_runs(folder)
+    env = make_env(runs.env_id, runs.env_options)
+    halls = env.get_wrapper_attr("halls")
+    first = []
+    for position in runs.learner.replay.reached().double().numpy():
+        hall, step = np.unique(halls.reached(position), return_index=True)
+        first.append(step[hall >= 0].max() + 1 if (hall >= 0).sum() == halls.num_halls else np.nan)
+    env.close()
+    return np.array(first, np.float64).tolist()
 
 
 def _print_table(
@@ -91,14 +108,21 @@ def _print_table(
         f"\nShare of halls whose end was reached, in training and in {EPISODES} episodes of each"
     )
     print("seed after it; mean over seeds [95 % interval]")
-    print("\n| halls x length | method | in training | historical average | last policy |")
-    print("|---|---|---|---|---|")
+    print(
+        "\n| halls x length | method | in training | steps until all, by seed "
+        "| historical average | last policy |"
+    )
+    print("|---|---|---|---|---|---|")
     for halls, length in maps:
         for name in names:
             figures = found[name, halls, length]
             during = interval(figures[AVERAGE]["halls_reached_in_training"])
             after = " | ".join(interval(figures[p]["halls_reached"]) for p in POLICIES)
-            print(f"| {halls} x {length} | {name} | {during} | {after} |")
+            steps = ", ".join(
+                "-" if math.isnan(s) else f"{s:.0f}" for s in figures[TRAINING]["steps"]
+            )
+            bars = name.replace("|", "\\|")
+            print(f"| {halls} x {length} | {bars} | {during} | {steps} | {after} |")
 
 
 if __name__ == "__main__":
