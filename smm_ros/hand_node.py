@@ -148,9 +148,8 @@ class HandNode(LifecycleNode):
         return _OK
 
     def _connect(self) -> None:
-        self._hand = make_hand(self._config)
+        self._hand, self._fault = make_hand(self._config), ""
         self._hand.connect()
-        self._fault = ""
 
     def _enable(self) -> None:
         if not self._lockstep.stopped:
@@ -224,11 +223,9 @@ class HandNode(LifecycleNode):
 
     def _show_present(self) -> None:
         try:
-            state = self._connected().read()
+            self._show_new(self._connected().read())
         except HandError as error:
             self._fail(error)
-            return
-        self._show_new(state)
 
     def _show_new(self, state: HandState) -> None:
         """Show a state unless it is the one shown last: an old one is never told as new."""
@@ -251,7 +248,9 @@ class HandNode(LifecycleNode):
     def _fail(self, error: HandError) -> None:
         """After a fault the hand stays limp: until someone clears the stop, or it can go on."""
         self._fault = str(error)
-        self._is_paused = isinstance(error, HandLimpError)
+        # What a person has stopped, or a fault that waits for one, stays so whatever comes after.
+        may_pause = self._is_paused or not self._lockstep.stopped
+        self._is_paused = isinstance(error, HandLimpError) and may_pause
         doing = "paused" if self._is_paused else "stopped by a fault"
         self.get_logger().error(f"{doing}: {error}", throttle_duration_sec=5.0)
         if not self._is_paused:
@@ -269,11 +268,12 @@ class HandNode(LifecycleNode):
 
     # Stop; see hand_stop.Stoppable.
 
-    def stop(self) -> None:
-        """Switch torque off and refuse everything until `clear_stop`."""
+    def stop(self) -> str:
+        """Switch torque off and refuse everything until `clear_stop`; return what failed."""
         self._is_paused = False
-        self._switch_off()
+        trouble = self._switch_off()
         self._halt()
+        return trouble
 
     def clear_stop(self) -> None:
         """Take the hand up again; raises HandError where that can not be."""
@@ -281,14 +281,15 @@ class HandNode(LifecycleNode):
             self._connected().enable()
         self._go_on()
 
-    def _switch_off(self) -> None:
-        """Switch torque off; where a motor does not say that it is, others have to know."""
+    def _switch_off(self) -> str:
+        """Switch torque off; return what failed, empty where torque is off."""
         try:
             if self._hand is not None:
                 self._hand.disable()
         except HandError as error:
             self._fault = f"torque may be on: {error}"
-            self.get_logger().error(self._fault, throttle_duration_sec=5.0)
+            return self._fault
+        return ""
 
     def _halt(self) -> None:
         self._showing.cancel()

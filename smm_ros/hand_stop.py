@@ -16,8 +16,8 @@ from smm_ros.interfaces import CLEAR_STOP, STOP, STOPPED, STOPPED_QOS
 class Stoppable(Protocol):
     """What the server asks of the node that owns the hand."""
 
-    def stop(self) -> None:
-        """Switch torque off and refuse everything until `clear_stop`."""
+    def stop(self) -> str:
+        """Switch torque off and refuse everything until `clear_stop`; return what failed."""
 
     def clear_stop(self) -> None:
         """Take the hand up again; raises HandError where that can not be."""
@@ -39,9 +39,9 @@ class StopServer:
         self._stopped.publish(stopped_to_msg(stopped))
 
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._hand.stop()
-        response.success = True
-        response.message = f"torque is off until {CLEAR_STOP}"
+        trouble = self._hand.stop()
+        response.success = not trouble
+        response.message = trouble or f"torque is off until {CLEAR_STOP}"
         self._logger.warning(f"stopped: {response.message}")
         return response
 

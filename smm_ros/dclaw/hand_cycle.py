@@ -93,10 +93,13 @@ class HandCycle:
             self.lock.notify_all()
         if text:
             self._fail(text, failed, errors)
+            return
+        if not self.is_held:
+            self.fault = ""  # all is well, by the motors' own account
+        if not was_limp and goals is None:
+            self._let_go(self.guard.reason)
         elif goals is not None:
             self._send(goals, sample.stamp)
-        elif not was_limp:
-            self.switch_off(self.guard.reason)
 
     def switch_on(self) -> None:
         """Switch the fingers on where they are; a person who asks for it has looked at the hand.
@@ -105,14 +108,27 @@ class HandCycle:
             BusError: a fault is not gone, or a motor does not answer.
         """
         if self.is_held:
-            self.recovery.forgive()
-            self.is_held = False
+            self._take_up()
         if self.fault:
             raise BusError(self.fault)
-        self.group.torque_on(self._ids[:NUM_JOINTS])
-        sample = self.group.sample()
+        try:
+            self.group.torque_on(self._ids[:NUM_JOINTS])
+            sample = self.group.sample()
+        except BusError:
+            self._let_go("the hand could not be switched on")
+            raise
         with self.lock:
             self.guard.hold(self.pose(sample)[:NUM_JOINTS], sample.stamp)
+
+    def _take_up(self) -> None:
+        """A person has looked at a fault: forget it, or start the motors that have it anew."""
+        self.recovery.forgive()
+        self.is_held = False
+        text, failed, errors = self._trouble(self.group.sample())
+        self.fault = text
+        if text:
+            self._begin_recovery(failed, errors)
+            raise BusError(f"{text}; set up anew now, try again in some seconds")
 
     def switch_off(self, reason: str) -> None:
         """Switch all torque off; raises BusError where a motor does not say that it is."""
@@ -123,7 +139,11 @@ class HandCycle:
 
     def turn_valve(self, way: Glide) -> None:
         """Switch the valve's motor on, and go a way (1,) rad with it."""
-        self.group.torque_on(self._ids[_VALVE:])
+        try:
+            self.group.torque_on(self._ids[_VALVE:])
+        except BusError:
+            self._let_go("the valve's motor could not be switched on")
+            raise
         self._valve_way = way
 
     def release_valve(self) -> None:
@@ -153,7 +173,6 @@ class HandCycle:
     def _trouble(self, sample: MotorSample) -> tuple[str, set[int], dict[int, int]]:
         """Return what is wrong by the motors' own account: in words, with whom, which errors."""
         words, failed, errors = [], set(self._suspects), dict[int, int]()
-        is_driven = self.guard.drive is not Drive.LIMP
         for i, motor in enumerate(self._ids):
             if status := int(sample.errors[i]):
                 errors[motor] = status
@@ -161,12 +180,18 @@ class HandCycle:
             elif sample.tripped[i]:
                 failed.add(motor)
                 words.append(f"motor {motor} was stopped by its bus watchdog")
-            elif is_driven and i < NUM_JOINTS and not sample.torque_on[i]:
+            elif sample.torque_on[i] != self._is_driven(i):
                 failed.add(motor)
-                words.append(f"motor {motor} has switched its torque off")
+                state = "holds torque unasked" if sample.torque_on[i] else "has let go"
+                words.append(f"motor {motor} {state}")
         if self._suspects and not words:
             words.append(f"motor {', '.join(map(str, sorted(self._suspects)))} answers again")
         return "; ".join(words), failed, errors
+
+    def _is_driven(self, place: int) -> bool:
+        """Return whether the motor at a place of the ids is meant to hold torque."""
+        is_limp = self.guard.drive is Drive.LIMP
+        return not is_limp if place < NUM_JOINTS else self._valve_way is not None
 
     def _miss(self, error: BusError) -> None:
         """Take that a cycle had no measurement."""
@@ -174,7 +199,8 @@ class HandCycle:
             if isinstance(error, MissingReplyError):
                 self.missed[error.missing[0]] += 1
             lets_go = self.guard.missed(time.monotonic(), str(error))
-            if self.guard.drive is Drive.LIMP:
+            # A single cycle without a measurement is only counted.
+            if self.guard.drive is Drive.LIMP and self.guard.is_blind(time.monotonic()):
                 self._note(str(error))
                 self._suspects.update(getattr(error, "missing", ()))
             self.lock.notify_all()
@@ -192,8 +218,12 @@ class HandCycle:
             self.is_held = bool(refusal)
             self._note(f"{text}; {refusal}" if refusal else text)
         if not refusal:
-            self._steps = self.recovery.steps(self.group, failed, errors, now)
-            self._next_step = now
+            self._begin_recovery(failed, errors)
+
+    def _begin_recovery(self, failed: Collection[int], errors: Mapping[int, int]) -> None:
+        now = time.monotonic()
+        self._steps = self.recovery.steps(self.group, failed, errors, now)
+        self._next_step = now
 
     def _let_go(self, reason: str) -> None:
         try:

@@ -107,9 +107,13 @@ class HandGuard:
                 self.drive, self._goal = Drive.HOLD, within_limits(pose)
         return self._goal
 
+    def is_blind(self, now: float) -> bool:
+        """Tell whether there was no measurement for too long."""
+        return now - self._seen > self.config.blind_for
+
     def missed(self, now: float, what: str) -> bool:
         """Take that there was no measurement, and why; return whether the hand has to go limp."""
-        if self.drive is not Drive.LIMP and now - self._seen > self.config.blind_for:
+        if self.drive is not Drive.LIMP and self.is_blind(now):
             self.limp(what)
             return True
         return False

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -78,13 +78,10 @@ class HandLoop:
             return work()
         future: Future[T] = Future()
         self._calls.put(lambda: _settle(future, work))
-        while True:
-            try:
-                return future.result(timeout=0.1)
-            except TimeoutError:
-                if future.done() or not self._thread.is_alive():
-                    self._drain()
-                    return future.result(timeout=0)
+        while not wait((future,), timeout=0.1).done:
+            if not self._thread.is_alive():
+                self._drain()  # it ended before it came to this; nobody else uses the bus now
+        return future.result()
 
     def report(self) -> LoopReport:
         """Return how well it keeps its time."""

@@ -54,6 +54,7 @@ class FailingHand:
         self._time += period_s
 
     def read(self) -> HandState:
+        self._note("read")
         zeros = np.zeros(9)
         return HandState(self._time, zeros, zeros, zeros, 0.0, 0.0, 0.0)
 
@@ -115,11 +116,11 @@ def test_a_hand_that_let_go_by_itself_is_paused_and_goes_on_by_itself(ros, execu
     assert {"lowest voltage (V)"} <= {v.key for v in reports[-1].status[0].values}
     hand.fault = "motor 11 reports overload"
     ros.wait_for(lambda: shows("motor 11 reports overload"), what="the fault")
-    assert stopped[-1].data
+    ros.wait_for(lambda: stopped[-1].data, what="the pause")
     assert "disable" not in hand.calls  # it has done that by itself
     hand.fault = ""
     ros.wait_for(lambda: shows("motor 11 is at 72 C"), what="the hand's going on")
-    assert not stopped[-1].data
+    ros.wait_for(lambda: not stopped[-1].data, what="the end of the pause")
     hand.fails_at, hand.error = "advance", HandLimpError
     ros.wait_for(lambda: shows("no answer to advance"), what="the next fault")
     hand.fails_at = ""
@@ -138,7 +139,11 @@ def test_a_person_who_stops_a_paused_hand_has_the_last_word(ros, executor, hand)
 
     ros.wait_for(lambda: spun(lambda: bool(stopped) and stopped[-1].data), what="the pause")
     node.stop()
-    hand.fault = ""
+    # The plug that the person touches: measurements fail for a while, and come back.
+    hand.fails_at, hand.error = "read", HandLimpError
+    for _ in range(40):
+        executor.spin_once(timeout_sec=0.01)
+    hand.fault = hand.fails_at = ""
     beats = len(stopped)
     for _ in range(60):
         executor.spin_once(timeout_sec=0.01)
@@ -159,3 +164,11 @@ def test_closing_switches_torque_off_before_letting_go(executor, hand):
     node = HandNode()
     node.close()
     assert hand.calls[-2:] == ["disable", "close"]
+
+
+def test_a_stop_that_failed_says_so(ros, executor, hand):
+    node = HandNode()
+    hand.fails_at = "disable"
+    assert node.stop() == "torque may be on: no answer to disable"
+    hand.fails_at = ""
+    assert node.stop() == ""

@@ -180,12 +180,14 @@ class DynamixelBus:
         All instructions to single motors may be carried out twice with no harm.
         """
         damaged, waited = self.damaged, 0.0
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             sent = self._send(packet)
             wait = self._allowed(sent + REPLY_BYTES + length, 1, 1, max(PATIENCE, self.margin))
             waited += wait
             for answer in self._receive(time.monotonic() + wait):
                 if answer.id == packet.id and len(answer.parameters) >= 1:
+                    # It may be the answer to an earlier attempt: then one is still to come.
+                    self._is_late = attempt > 0
                     return self._checked(answer, what, length)
             self._is_late = True
         raise MissingReplyError([packet.id], {}, self.damaged - damaged, waited)

@@ -11,7 +11,14 @@ from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel import units
 from smm_ros.dclaw.dynamixel.bus import DynamixelBus
 from smm_ros.dclaw.dynamixel.bus_errors import BusError, MissingReplyError
-from smm_ros.dclaw.dynamixel.motor_sample import BLOCK, BLOCK_SIZE, POINTERS, MotorSample, decode
+from smm_ros.dclaw.dynamixel.motor_sample import (
+    BLOCK,
+    BLOCK_SIZE,
+    POINTERS,
+    MotorSample,
+    RestartedError,
+    decode,
+)
 from smm_ros.dclaw.dynamixel.registers import Mode, Model, Register
 
 OLDEST_FIRMWARE = 38
@@ -157,6 +164,7 @@ class MotorGroup:
         chosen = tuple(motors)
         for motor in chosen:
             here = self.bus.read(motor, reg.PRESENT_POSITION)
+            self.bus.write(motor, reg.GOAL_POSITION, here)  # whatever it is said to hold
             self.bus.ensure(motor, reg.GOAL_POSITION, here)
         for motor in chosen:
             self.bus.ensure(motor, reg.TORQUE_ENABLE, 1)
@@ -194,9 +202,12 @@ class MotorGroup:
         asked = time.monotonic()
         told = self.bus.sync_read(self.ids, BLOCK, BLOCK_SIZE, bool(self.fast))
         stamp = time.monotonic()
-        last, self._last = self._last, None
         sample = decode([told[motor] for motor in self.ids], self.models, asked, stamp)
-        sample.check_follows(last, self.ids)
+        try:
+            sample.check_follows(self._last, self.ids)
+        except RestartedError:
+            self._last = None
+            raise
         self._last = sample
         return sample
 

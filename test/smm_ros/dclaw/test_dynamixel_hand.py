@@ -13,6 +13,7 @@ import pytest
 
 from smm_ros.dclaw.calibration import Calibration, default_calibration
 from smm_ros.dclaw.dynamixel import registers as reg
+from smm_ros.dclaw.dynamixel.bus_errors import BusError
 from smm_ros.dclaw.dynamixel.motors import MotorSettings
 from smm_ros.dclaw.dynamixel_hand import DynamixelConfig, DynamixelHand
 from smm_ros.dclaw.hand import HandError, HandLimpError
@@ -341,3 +342,43 @@ def test_a_factory_hand_is_set_up():
 def test_rates_that_can_not_be_are_refused(rate):
     with pytest.raises(ValueError, match="expected 10 to 500 Hz"):
         DynamixelConfig("/dev/none", rate=rate)
+
+
+def test_torque_that_is_on_unasked_goes_off(hand, port):
+    told = []
+    port.hand.servo(12).set(reg.TORQUE_ENABLE, 1)
+    wait_until(lambda: told.extend(hand.take_events()) or told)
+    assert told[0] == "motor 12 holds torque unasked"
+    wait_until(lambda: not hand.fault)
+    assert torque(port) == [0] * 10
+
+
+def test_a_hand_that_can_not_be_switched_on_is_let_go_of(hand, port, monkeypatch):
+    monkeypatch.setattr(hand._cycle.group, "sample", failing_with_torque(hand._cycle.group))
+    with pytest.raises(HandError, match="on purpose"):
+        hand.enable()
+    assert torque(port) == [0] * 10
+
+
+def failing_with_torque(group):
+    """Return a `sample` that fails where torque is on."""
+    sample = group.sample
+
+    def sample_or_fail():
+        found = sample()
+        if found.torque_on.any():
+            raise BusError("on purpose")
+        return found
+
+    return sample_or_fail
+
+
+def test_a_person_who_has_looked_gets_a_hot_motor_back(hand, port):
+    port.command("heat 22 60")
+    wait_until(lambda: hand.report().is_held)
+    port.command("heat 22 0")
+    with pytest.raises(HandError, match="motor 22 reports overheating; set up anew now"):
+        hand.enable()
+    wait_until(lambda: not hand.fault)
+    hand.enable()
+    assert torque(port) == [1] * 9 + [0]
