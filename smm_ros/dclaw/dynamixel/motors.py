@@ -131,8 +131,11 @@ class MotorGroup:
             reg.DRIVE_MODE: 0,
             reg.OPERATING_MODE: Mode.CURRENT_BASED_POSITION,
             reg.HOMING_OFFSET: 0,
+            reg.SECONDARY_ID: 255,
+            reg.STARTUP_CONFIGURATION: 0,
             reg.SHUTDOWN: shutdown,
-            reg.CURRENT_LIMIT: model.current_limit,
+            # In the EEPROM too: after a restart the goal is the limit.
+            reg.CURRENT_LIMIT: cap,
             reg.GOAL_CURRENT: cap,
             reg.PROFILE_VELOCITY: velocity,
             reg.PROFILE_ACCELERATION: acceleration,
