@@ -61,8 +61,7 @@ def _method(options: argparse.Namespace, name: str) -> dict[str, Figures]:
         # Random actions are the same whatever was learnt, and for however long.
         is_first = steps == min(options.steps) and name == options.methods[0]
         for policy in (RANDOM, *POLICIES) if is_first else POLICIES:
-            figures = measured(folder, settings, steps, policy, config)
-            found[f"{steps} {policy}"] = figures
+            found[f"{steps} {policy}"] = measured(folder, settings, steps, policy, config)
     return found
 
 

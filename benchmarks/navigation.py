@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _cell(options: argparse.Namespace, name: str, halls: int, length: int) -> dict[str, Figures]:
-    """Return the figures by policy."""
+    """Return the figures by policy, and when training had reached every end."""
     methods = ABLATIONS if options.ablation else METHODS
     label = re.sub(r"\W+", "_", name).strip("_")
     folder = options.folder / f"{halls}x{length}-{label}-{options.steps}"
@@ -121,8 +121,8 @@ def _print_table(
             steps = ", ".join(
                 "-" if math.isnan(s) else f"{s:.0f}" for s in figures[TRAINING]["steps"]
             )
-            bars = name.replace("|", "\\|")
-            print(f"| {halls} x {length} | {bars} | {during} | {steps} | {after} |")
+            shown = name.replace("|", "\\|")
+            print(f"| {halls} x {length} | {shown} | {during} | {steps} | {after} |")
 
 
 if __name__ == "__main__":

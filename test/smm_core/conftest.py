@@ -132,21 +132,36 @@ class Scattered(Ring):
 
 
 @pytest.fixture
-def scattered() -> Iterator[str]:
-    """Register the ring of random starts and return its id."""
-    name = "smm_core_test/Scattered-v0"
-    gymnasium.register(name, entry_point=Scattered)
-    yield name
-    del gymnasium.registry[name]
+def registered() -> Iterator[Callable[..., str]]:
+    """Return a function that registers an environment class for the test and returns its id."""
+    names = []
+
+    def register(kind: type[gymnasium.Env], name: str = "", **options: object) -> str:
+        names.append(f"smm_core_test/{name or kind.__name__}-v0")
+        gymnasium.register(names[-1], entry_point=kind, **options)
+        return names[-1]
+
+    yield register
+    for name in names:
+        del gymnasium.registry[name]
 
 
 @pytest.fixture
-def ring() -> Iterator[str]:
+def scattered(registered) -> str:
+    """Register the ring of random starts and return its id."""
+    return registered(Scattered)
+
+
+@pytest.fixture
+def ring(registered) -> str:
     """Register the ring and return its id."""
-    name = "smm_core_test/Ring-v0"
-    gymnasium.register(name, entry_point=Ring)
-    yield name
-    del gymnasium.registry[name]
+    return registered(Ring)
+
+
+@pytest.fixture
+def faulty(registered) -> str:
+    """Register the environment that goes wrong and return its id."""
+    return registered(Faulty)
 
 
 @pytest.fixture
@@ -175,12 +190,3 @@ def train(ring, tmp_path, small_config):
         return training, metrics, reports
 
     return run
-
-
-@pytest.fixture
-def faulty() -> Iterator[str]:
-    """Register the environment that goes wrong and return its id."""
-    name = "smm_core_test/Faulty-v0"
-    gymnasium.register(name, entry_point=Faulty)
-    yield name
-    del gymnasium.registry[name]

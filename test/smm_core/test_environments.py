@@ -61,21 +61,6 @@ class Nested(Plain):
     observation_space = Dict({"a": Box(-1.0, 1.0, (2, 2)), "b": Discrete(3)})
 
 
-@pytest.fixture
-def registered():
-    """Return a function that registers an environment class and returns its id."""
-    names = []
-
-    def register(kind):
-        names.append(f"smm_core_test/{kind.__name__}-v0")
-        gymnasium.register(names[-1], entry_point=kind)
-        return names[-1]
-
-    yield register
-    for name in names:
-        del gymnasium.registry[name]
-
-
 @pytest.mark.parametrize("name", ["NoSuchEnv-v0", "no_such_module:Env-v0", "nowhere/Env-v0", ""])
 def test_an_unknown_environment_is_refused_by_name(name):
     with pytest.raises(ConfigError, match=f"environment '{name}'"):
@@ -156,26 +141,21 @@ def test_a_vector_environment_begins_all_its_episodes_first():
         vector_of((2, 3)).reset([1], [0])
 
 
-def steps_together(kind, mode=AutoresetMode.DISABLED):
-    """Register a kind of environment with a limit and a vectorised form; return its id."""
-    name = f"smm_core_test/Together{kind.__name__}-v0"
-    gymnasium.register(
-        name,
-        entry_point=kind,
-        max_episode_steps=50,
-        vector_entry_point=lambda num_envs, max_episode_steps=50, **options: SyncVectorEnv(
-            [lambda: kind(**options)] * num_envs, autoreset_mode=mode
-        ),
-    )
-    return name
-
-
 @pytest.fixture
-def together():
-    names = []
-    yield lambda *arguments: names.append(steps_together(*arguments)) or names[-1]
-    for name in names:
-        del gymnasium.registry[name]
+def together(registered):
+    """Return a function that registers a kind with a limit and a vectorised form."""
+
+    def steps_together(kind, mode=AutoresetMode.DISABLED):
+        return registered(
+            kind,
+            f"Together{kind.__name__}",
+            max_episode_steps=50,
+            vector_entry_point=lambda num_envs, max_episode_steps=50, **options: SyncVectorEnv(
+                [lambda: kind(**options)] * num_envs, autoreset_mode=mode
+            ),
+        )
+
+    return steps_together
 
 
 def test_environments_that_step_together_are_used_where_there_are_several(together):

@@ -55,9 +55,6 @@ class Square(gymnasium.Env):
 
 
 @pytest.fixture
-def square():
+def square(registered):
     """Register the square and return its id."""
-    name = "smm_core_test/Square-v0"
-    gymnasium.register(name, entry_point=Square)
-    yield name
-    del gymnasium.registry[name]
+    return registered(Square)

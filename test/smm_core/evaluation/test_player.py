@@ -74,15 +74,11 @@ class Endless(Counter):
 
 
 @pytest.fixture
-def counter():
+def counter(registered):
     """Register the counters; return a function that makes environments of one."""
     kinds = (Counter, Reusing, OldRandom, Endless)
-    names = {kind.__name__: f"smm_core_test/{kind.__name__}-v0" for kind in kinds}
-    for kind in kinds:
-        gymnasium.register(names[kind.__name__], entry_point=kind, disable_env_checker=True)
-    yield lambda kind="Counter": lambda count: make_envs(names[kind], count)
-    for name in names.values():
-        del gymnasium.registry[name]
+    names = {kind.__name__: registered(kind, disable_env_checker=True) for kind in kinds}
+    return lambda kind="Counter": lambda count: make_envs(names[kind], count)
 
 
 @pytest.fixture
