@@ -163,6 +163,9 @@ TABLE_SIZE = 662
 BAUD_RATES = (9_600, 57_600, 115_200, 1_000_000, 2_000_000, 3_000_000, 4_000_000, 4_500_000)
 """bit/s by the value of BAUD_RATE."""
 
+PORT_RATES = BAUD_RATES[:-1]
+"""Those that a port here can be opened with: the SDK's leaves the fastest out."""
+
 
 class Mode:
     """Values of OPERATING_MODE."""

@@ -3,6 +3,7 @@
 from importlib.resources import files
 
 import pytest
+from dynamixel_sdk import PortHandler
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,6 +98,11 @@ def test_an_unknown_model_is_refused_by_its_number():
     assert reg.model_of(1030).name == "XM430-W210"
     with pytest.raises(ValueError, match=r"1060 is not supported.*1030 \(XM430-W210\)"):
         reg.model_of(1060)
+
+
+def test_the_speeds_of_a_port_are_those_that_the_sdk_knows():
+    known = [rate for rate in reg.BAUD_RATES if PortHandler("none").getCFlagBaud(rate) == rate]
+    assert list(reg.PORT_RATES) == known
 
 
 def test_currents_have_the_unit_of_the_model():
