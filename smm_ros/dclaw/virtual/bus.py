@@ -1,4 +1,4 @@
-"""A bus of virtual servos as bytes and times: what goes in is answered when a wire would.
+"""A bus of virtual servos: what instructions make them do, and who answers when.
 
 Nothing here sleeps or opens a port: the caller says what time it is.
 """
@@ -6,10 +6,7 @@ Nothing here sleeps or opens a port: the caller says what time it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import takewhile
-
-import numpy as np
 
 from smm_ros.dclaw.dynamixel import packets, units
 from smm_ros.dclaw.dynamixel import registers as reg
@@ -22,29 +19,12 @@ from smm_ros.dclaw.dynamixel.packets import (
     fast_status,
     status,
 )
+from smm_ros.dclaw.virtual.faults import Faults
 from smm_ros.dclaw.virtual.servo import VirtualServo
+from smm_ros.dclaw.virtual.wire import Wire
 
-BITS_PER_BYTE = 10
-"""8 data bits, start and stop."""
 TURNAROUND = 50e-6
 """From an instruction to the answer beside the return delay time, s."""
-USB_PACKET = 62
-"""Bytes after which a USB adapter does not wait for its latency timer."""
-
-
-@dataclass
-class Faults:
-    """What is wrong with the bus; may be changed at any time."""
-
-    drop_byte: float = 0.0
-    """Probability that a byte is lost, either way."""
-    corrupt_byte: float = 0.0
-    """Probability that a byte becomes another one, either way."""
-    silent: set[int] = field(default_factory=set)
-    """Ids that do not answer."""
-    slow: dict[int, float] = field(default_factory=dict)
-    """Further delay of an id's answers, s."""
-    unplugged: bool = False
 
 
 class VirtualBus:
@@ -59,38 +39,41 @@ class VirtualBus:
     ) -> None:
         self.servos = list(servos)
         self.faults = Faults()
-        self.usb_latency = usb_latency
-        """Latency timer of the adapter, s."""
         self.fast_sync_read = fast_sync_read
-        self.collisions = 0
-        """Answers so far that were cut off by an instruction."""
-        self._baud_rate = 1_000_000
         self._decoder = Decoder()
-        self._rng = np.random.default_rng(seed)
-        self._on_wire: list[tuple[float, bytes]] = []
-        self._in_adapter: tuple[float, bytes] | None = None
+        self._wire = Wire(self.faults, usb_latency, seed)
         self._registered: dict[VirtualServo, tuple[int, bytes]] = {}
 
     @property
     def baud_rate(self) -> int:
         """Speed of the other end, bit/s: servos of another speed hear noise."""
-        return self._baud_rate
+        return self._wire.baud_rate
 
     @baud_rate.setter
     def baud_rate(self, value: int) -> None:
-        if value != self._baud_rate:
+        if value != self._wire.baud_rate:
             self._decoder.clear()
-        self._baud_rate = value
+            self._wire.change_speed(value)
+
+    @property
+    def usb_latency(self) -> float:
+        """Latency timer of the adapter, s."""
+        return self._wire.usb_latency
+
+    @usb_latency.setter
+    def usb_latency(self, value: float) -> None:
+        self._wire.usb_latency = value
+
+    @property
+    def collisions(self) -> int:
+        """How often so far two have spoken at once."""
+        return self._wire.collisions
 
     # The other end.
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes that were sent at a time (s)."""
-        if self._on_wire and self._on_wire[-1][0] > now:
-            self._on_wire = [(when, part) for when, part in self._on_wire if when <= now]
-            self.collisions += 1
-        arrived = now + self._wire_time(len(data))
-        data = self._damaged(data)
+        data, arrived = self._wire.instruct(data, now)
         while True:
             try:
                 for packet in self._decoder.feed(data):
@@ -101,32 +84,11 @@ class VirtualBus:
 
     def take(self, now: float) -> bytes:
         """Return the bytes that the adapter has handed over by a time (s)."""
-        self._fill_adapter(now)
-        if self._in_adapter is None:
-            return b""
-        since, data = self._in_adapter
-        if now >= since + self.usb_latency:
-            self._in_adapter = None
-            return data
-        # Whole packets go at once; what is left over waits.
-        full = len(data) // USB_PACKET * USB_PACKET
-        if full:
-            self._in_adapter = (now, data[full:]) if data[full:] else None
-        return data[:full]
+        return self._wire.take(now)
 
     def next_time(self) -> float | None:
         """Return when `take` may have bytes next, s; None while nothing is under way."""
-        if self._in_adapter is not None:
-            since, _ = self._in_adapter
-            later = [when for when, _ in self._on_wire]
-            return min([since + self.usb_latency, *later])
-        return self._on_wire[0][0] if self._on_wire else None
-
-    def _fill_adapter(self, now: float) -> None:
-        while self._on_wire and self._on_wire[0][0] <= now:
-            when, data = self._on_wire.pop(0)
-            since, before = self._in_adapter or (when, b"")
-            self._in_adapter = since, before + data
+        return self._wire.next_time()
 
     # The servos' end.
 
@@ -139,6 +101,7 @@ class VirtualBus:
         by_id: dict[int, list[VirtualServo]] = {}
         for servo in hearing:
             by_id.setdefault(servo.get(reg.ID), []).append(servo)
+        self._call_by_second_id(packet, hearing)
         answers = self._answers(packet, by_id)
         for servos, parts in answers:
             if self._answers_at_all(servos):
@@ -147,7 +110,9 @@ class VirtualBus:
                 break  # the next in a sync read waits for this one's answer
 
     def _hears(self, servo: VirtualServo) -> bool:
-        return not servo.is_booting and reg.BAUD_RATES[servo.get(reg.BAUD_RATE)] == self._baud_rate
+        if servo.is_booting or servo.get(reg.ID) in self.faults.cut:
+            return False
+        return reg.BAUD_RATES[servo.get(reg.BAUD_RATE)] == self.baud_rate
 
     def _answers(
         self, packet: Packet, by_id: dict[int, list[VirtualServo]]
@@ -164,8 +129,7 @@ class VirtualBus:
         if packet.instruction == packets.FAST_SYNC_READ:
             return self._fast_read(list(_sync_read(data)), by_id) if self.fast_sync_read else []
         if packet.instruction in (packets.SYNC_WRITE, packets.BULK_WRITE):
-            is_sync = packet.instruction == packets.SYNC_WRITE
-            for i, address, values in _sync_write(data) if is_sync else _bulk_write(data):
+            for i, address, values in _WRITES[packet.instruction](packet):
                 for servo in by_id.get(i, []):
                     servo.write(address, values)
             return []
@@ -177,6 +141,19 @@ class VirtualBus:
         answers = [self._single(servo, packet) for servo in servos]
         quiet = [s for s, answer in zip(servos, answers, strict=True) if not answer]
         return [] if quiet else [(servos, answers)]
+
+    def _call_by_second_id(self, packet: Packet, hearing: list[VirtualServo]) -> None:
+        """Carry a write out by those whose secondary id it names: they never answer."""
+        if packet.instruction not in _WRITES:
+            return
+        by_id: dict[int, list[VirtualServo]] = {}
+        for servo in hearing:
+            second = servo.get(reg.SECONDARY_ID)
+            if second <= packets.MAX_ID and second != servo.get(reg.ID):
+                by_id.setdefault(second, []).append(servo)
+        for i, address, values in _WRITES[packet.instruction](packet):
+            for servo in by_id.get(i, []):
+                servo.write(address, values, as_second=True)
 
     def _read(self, servos: list[VirtualServo], address: int, length: int) -> list[bytes]:
         return [status(s.get(reg.ID), *s.read(address, length)) for s in servos]
@@ -229,36 +206,14 @@ class VirtualBus:
             return b""
         return status(servo.get(reg.ID), error, answer)
 
-    # The wire.
-
     def _send(self, servos: list[VirtualServo], parts: list[bytes], now: float) -> float:
-        """Put the answer of one servo, or of some of one id at once, on the wire."""
-        first = servos[0]
-        now += TURNAROUND + units.RETURN_DELAY * first.get(reg.RETURN_DELAY_TIME)
-        now += self.faults.slow.get(first.get(reg.ID), 0.0)
-        data = parts[0]
-        for other in parts[1:]:
-            # Two at a time pull the wire low together, and never start together.
-            data = bytes(a & b for a, b in zip(data, b"\xff" + other, strict=False))
-        now += self._wire_time(len(data))
-        self._on_wire.append((now, self._damaged(data)))
-        return now
-
-    def _wire_time(self, count: int) -> float:
-        return count * BITS_PER_BYTE / self._baud_rate
-
-    def _damaged(self, data: bytes) -> bytes:
-        if self.faults.unplugged:
-            return b""
-        if not (self.faults.drop_byte or self.faults.corrupt_byte):
-            return data
-        kept = [b for b in data if self._rng.random() >= self.faults.drop_byte]
-        return bytes(
-            b ^ int(self._rng.integers(1, 256))
-            if self._rng.random() < self.faults.corrupt_byte
-            else b
-            for b in kept
-        )
+        """Have servos of one id answer, each with its part; return when the last has ended."""
+        ends = []
+        for servo, part in zip(servos, parts, strict=False):
+            begin = now + TURNAROUND + units.RETURN_DELAY * servo.get(reg.RETURN_DELAY_TIME)
+            begin += servo.busy + self.faults.slow.get(servo.get(reg.ID), 0.0)
+            ends.append(self._wire.answer(part, begin))
+        return max(ends)
 
 
 def _sync_read(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -270,18 +225,34 @@ def _sync_read(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _bulk_read(data: bytes) -> Iterator[tuple[int, int, int]]:
     for i in range(0, len(data) - 4, 5):
-        yield data[i], *(int.from_bytes(data[j : j + 2], "little") for j in (i + 1, i + 3))
+        address, length = (int.from_bytes(data[j : j + 2], "little") for j in (i + 1, i + 3))
+        yield data[i], address, length
 
 
-def _sync_write(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+def _write(packet: Packet) -> Iterator[tuple[int, int, bytes]]:
     """Yield id, address and bytes of each write."""
+    data = packet.parameters
+    if len(data) > 2:
+        yield packet.id, int.from_bytes(data[:2], "little"), data[2:]
+
+
+def _sync_write(packet: Packet) -> Iterator[tuple[int, int, bytes]]:
+    data = packet.parameters
     address, length = (int.from_bytes(data[i : i + 2], "little") for i in (0, 2))
     for i in range(4, len(data) - length, 1 + length):
         yield data[i], address, data[i + 1 : i + 1 + length]
 
 
-def _bulk_write(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+def _bulk_write(packet: Packet) -> Iterator[tuple[int, int, bytes]]:
+    data = packet.parameters
     while len(data) >= 5:
         address, length = (int.from_bytes(data[i : i + 2], "little") for i in (1, 3))
         yield data[0], address, data[5 : 5 + length]
         data = data[5 + length :]
+
+
+_WRITES: dict[int, Callable[[Packet], Iterator[tuple[int, int, bytes]]]] = {
+    packets.WRITE: _write,
+    packets.SYNC_WRITE: _sync_write,
+    packets.BULK_WRITE: _bulk_write,
+}

@@ -14,7 +14,7 @@ from smm_ros.dclaw.virtual.bus import VirtualBus
 from smm_ros.dclaw.virtual.servo import VirtualServo
 
 MOST_LAG = 0.25
-"""Physics that is later than this does not catch up any more, s: the machine was asleep."""
+"""Physics that is later than this does not catch up any more, s: this process did not run."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,15 @@ class VirtualHand:
         while self._time + PHYSICS_STEP <= now:
             self._step()
             self._time += PHYSICS_STEP
+        for servo in self.servos:
+            servo.since = now - self._time
 
     def _skip(self, seconds: float) -> None:
-        """Stand still for some time in which the machine did not run."""
+        """Stand still for some time in which this process did not run.
+
+        The servos heard nothing meanwhile, so their watchdogs trip: others may have run, and found
+        them silent. A machine that sleeps as a whole stops time.monotonic(), and is not seen here.
+        """
         self.lost += seconds
         self._time = (self._time or 0.0) + seconds
         for servo in self.servos:

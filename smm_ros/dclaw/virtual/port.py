@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import termios
@@ -9,7 +10,7 @@ import threading
 import time
 import tty
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import TracebackType
 
 from smm_ros.dclaw.spec import PHYSICS_STEP
@@ -22,6 +23,10 @@ _SPEEDS = {
     for name in dir(termios)
     if name[0] == "B" and name[1:].isdigit()
 }
+
+
+_SLOWEST = 50
+"""Stands for a speed that is none (hung up, or not known here), bit/s: no servo has it."""
 
 
 class VirtualPort:
@@ -38,7 +43,7 @@ class VirtualPort:
         self.path = os.ttyname(self._slave)
         """The serial port to open."""
         self._wake_read, self._wake_write = os.pipe()
-        self._stopping = False
+        self._stopping = self._has_ended = False
         self._pending: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._thread = threading.Thread(target=self.serve, name="virtual hand", daemon=True)
 
@@ -61,11 +66,25 @@ class VirtualPort:
     def command(self, line: str) -> str:
         """Carry out a command of `commands` between two steps; return what it did."""
         answer: SimpleQueue[str] = SimpleQueue()
-        self.between_steps(lambda: answer.put(execute(self.hand, line)))
-        return answer.get()
+
+        def work() -> None:
+            try:
+                answer.put(execute(self.hand, line))
+            except Exception as error:  # whatever it is: it must not end the thread
+                answer.put(f"error: {line}; {error!r}")
+
+        if not self._has_ended:
+            self.between_steps(work)
+        while not self._has_ended:
+            with contextlib.suppress(Empty):
+                return answer.get(timeout=0.1)
+        return f"error: {line}; the virtual hand has ended"
 
     def between_steps(self, work: Callable[[], None]) -> None:
-        """Have something done to the hand when nothing else is; returns at once."""
+        """Have something done to the hand when nothing else is; returns at once.
+
+        What it raises ends `serve`.
+        """
         self._pending.put(work)
         os.write(self._wake_write, b"!")
 
@@ -81,6 +100,12 @@ class VirtualPort:
 
     def serve(self) -> None:
         """Serve until `stop` is called."""
+        try:
+            self._serve()
+        finally:
+            self._has_ended = True
+
+    def _serve(self) -> None:
         hand, bus = self.hand, self.hand.bus
         hand.advance(time.monotonic())
         while not self._stopping:
@@ -90,11 +115,15 @@ class VirtualPort:
             ready, _, _ = select.select(waiting, (), (), max(0.0, due - time.monotonic()))
             if self._wake_read in ready and os.read(self._wake_read, 1) == b"!":
                 self._pending.get()()
-            if self._master in ready:
-                bus.baud_rate = self._speed()
-                bus.receive(os.read(self._master, _READ_SIZE), time.monotonic())
-            hand.advance(time.monotonic())
+            data, now = self._read() if self._master in ready else b"", time.monotonic()
+            hand.advance(now)  # first: what is asked for now is measured now
+            if data:
+                bus.receive(data, now)
             self._send(bus.take(time.monotonic()))
+
+    def _read(self) -> bytes:
+        self.hand.bus.baud_rate = self._speed()
+        return os.read(self._master, _READ_SIZE)
 
     def _send(self, data: bytes) -> None:
         try:
@@ -105,4 +134,4 @@ class VirtualPort:
 
     def _speed(self) -> int:
         """Return the speed that the client has set, bit/s."""
-        return _SPEEDS.get(termios.tcgetattr(self._slave)[5], 0)
+        return _SPEEDS.get(termios.tcgetattr(self._slave)[5]) or _SLOWEST

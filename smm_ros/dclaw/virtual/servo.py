@@ -6,18 +6,12 @@ is worst for a driver: a goal that was written before torque was switched on is 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel import units
 from smm_ros.dclaw.dynamixel.packets import ALERT, StatusError
 from smm_ros.dclaw.dynamixel.registers import Mode, Model, Register
-
-STIFFNESS = 2.0 / 800
-"""N m/rad for each step of the position P gain: the twin's 2 N m/rad at the default gain."""
-DAMPING = STIFFNESS / 16
-"""N m s/rad for each step of the position D gain."""
+from smm_ros.dclaw.virtual.control_table import ControlTable
+from smm_ros.dclaw.virtual.motor_control import MotorControl
 
 AMBIENT, HEATING, COOLING = 30.0, 6.0, 1 / 60
 """Temperature at rest in degrees Celsius, K/s at the stall current, 1/s."""
@@ -26,9 +20,15 @@ OVERLOAD_SHARE, OVERLOAD_AFTER = 0.9, 0.5
 
 BOOT_TIME = 0.3
 """A servo that was rebooted is silent and limp for this time, s."""
-
-_BY_ADDRESS = {register.address: register for register in reg.REGISTERS}
-_POINTERS = {data.address: pointer for pointer, data in reg.INDIRECT}
+NO_SUPPLY = 6.0
+"""Below this voltage a servo is off, V: an estimate, well under all limits."""
+EEPROM_TIME = 0.002
+"""By how much the answer to a write is later where it goes to the EEPROM, s; an estimate."""
+NEW_FIRMWARE = 45
+"""The first that starts with torque on, or switches it on at a goal, where it is told to."""
+MOST_TICKS = 2**30
+"""Farther than that it can not be turned by command: its position has 4 bytes."""
+_TORQUE_ON_BY_GOAL, _TORQUE_ON_AT_START = 0x08, 0x01
 _GOALS = (reg.GOAL_PWM, reg.GOAL_CURRENT, reg.GOAL_VELOCITY, reg.GOAL_POSITION)
 _LIMITS = {
     reg.GOAL_PWM: reg.PWM_LIMIT,
@@ -60,9 +60,14 @@ class VirtualServo:
         """K above what its own current does to it."""
         self.angle = self.velocity = 0.0
         """Of the shaft, rad and rad/s; it may have turned often."""
-        self._table = bytearray(reg.TABLE_SIZE)
-        self._temperature, self._turns, self._torque = AMBIENT, 0, 0.0
-        self._target = self._target_velocity = 0.0
+        self.since = 0.0
+        """Time since it was last told where its shaft is, s; its clock counts that, too."""
+        self.busy = 0.0
+        """By how much its answer to the newest write is late, s."""
+        self._table = ControlTable()
+        self._control = MotorControl(self._table, model)
+        self._temperature, self._turns, self._is_off = AMBIENT, 0, False
+        self._uptime = self._silence = self._loaded_for = 0.0
         for register in reg.REGISTERS:
             self.set(register, model.default(register))
         self.set(reg.ID, servo_id)
@@ -74,15 +79,15 @@ class VirtualServo:
 
     def get(self, register: Register) -> int:
         """Return what a register holds."""
-        return register.decode(bytes(self._table[register.address : register.end]))
+        return self._table.get(register)
 
     def set(self, register: Register, value: int) -> None:
         """Set a register without asking whether a client might."""
-        self._table[register.address : register.end] = register.encode(value)
+        self._table.set(register, value)
 
     @property
     def is_booting(self) -> bool:
-        """Whether it is still silent after a reboot."""
+        """Whether it is silent and limp: not long enough after a reboot, or without supply."""
         return self._uptime < BOOT_TIME
 
     @property
@@ -99,30 +104,33 @@ class VirtualServo:
 
     def heard(self) -> None:
         """Note that an instruction packet went over the bus, to whomever."""
-        self._silence = 0.0
+        self._silence = self.busy = 0.0
 
     def read(self, address: int, length: int) -> tuple[int, bytes]:
         """Return the error and the bytes of a block of the table."""
         if length < 1 or address + length > reg.TABLE_SIZE:
             return self.alert | StatusError.ACCESS, b""
         self._measure()
-        places = (self._resolved(a) for a in range(address, address + length))
-        return self.alert, bytes(self._table[place] for place in places)
+        return self.alert, self._table.block(address, length)
 
-    def write(self, address: int, data: bytes) -> int:
-        """Write a block of the table, all of it or nothing; return the error."""
-        places = [self._resolved(a) for a in range(address, address + len(data))]
-        if any(place >= reg.TABLE_SIZE for place in places):
-            return self.alert | StatusError.ACCESS
+    def write(self, address: int, data: bytes, as_second: bool = False) -> int:
+        """Write a block of the table, all of it or nothing; return the error.
+
+        `as_second` is whether its secondary id was called, which leads to no EEPROM.
+        """
         try:
-            found = list(_registers_at(places, data))
+            found = self._table.registers(address, data)
         except LookupError as error:
             return self.alert | int(error.args[0])
+        is_lasting = any(register.is_eeprom for register, _ in found)
+        if is_lasting and as_second:
+            return self.alert | StatusError.ACCESS
         for register, value in found:
             if refusal := self._refusal(register, value):
                 return self.alert | refusal
         for register, value in found:
             self._take(register, value)
+        self.busy = EEPROM_TIME if is_lasting else 0.0
         return self.alert
 
     def reboot(self) -> None:
@@ -142,35 +150,43 @@ class VirtualServo:
 
     def advance(self, angle: float, velocity: float, period: float) -> None:
         """Let time pass (s) and say where the shaft has come to (rad, rad/s)."""
-        self.angle, self.velocity = angle, velocity
+        self.angle, self.velocity, self.since = angle, velocity, 0.0
+        if self._watch_supply():
+            return
+        was_booting = self.is_booting
         self._uptime += period
         self._silence += period
-        load = (self._torque / self.model.stall_torque) ** 2
+        if was_booting and not self.is_booting:
+            self._start()
+        load = (self._control.torque / self.model.stall_torque) ** 2
         self._temperature += period * (HEATING * load - COOLING * (self._temperature - AMBIENT))
         self._watch_bus()
         self._watch_itself(period)
-        self._follow_profile(period)
+        self._control.follow(self._turns, period)
 
     def skip(self, period: float) -> None:
-        """Let only its clock go on (s)."""
+        """Let time pass in which the shaft stands still and nothing is heard (s)."""
         self._uptime += period
+        self._silence += period
+        self._watch_bus()
+
+    def turn(self, turns: int) -> None:
+        """Count whole turns more, as if somebody had turned its shaft so often.
+
+        Raises:
+            ValueError: torque is on, or its position can not count so far.
+        """
+        if self.get(reg.TORQUE_ENABLE):
+            raise ValueError("it holds torque, which nobody turns: switch that off first")
+        position = self._ticks() - 4096 * (self._turns - turns)
+        if abs(position) > MOST_TICKS:
+            most = MOST_TICKS // 4096
+            raise ValueError(f"it would count {position // 4096} turns, expected at most {most}")
+        self._turns -= turns
 
     def torque(self) -> float:
         """Return the motor's torque now, N m."""
-        if not self.get(reg.TORQUE_ENABLE):
-            self._torque = 0.0
-            return 0.0
-        mode, limit = self.get(reg.OPERATING_MODE), self._torque_limit()
-        if mode == Mode.CURRENT:
-            unit = self.model.current_unit * self.model.torque_constant
-            wanted = self._sign * self.get(reg.GOAL_CURRENT) * unit
-        elif mode == Mode.PWM:
-            wanted = self._sign * self.get(reg.GOAL_PWM) / 885 * self.model.stall_torque
-        else:
-            wanted = STIFFNESS * self.get(reg.POSITION_P_GAIN) * (self._target - self.angle)
-            wanted -= DAMPING * self.get(reg.POSITION_D_GAIN) * self.velocity
-        self._torque = max(-limit, min(limit, wanted))
-        return self._torque
+        return self._control.update(self.angle, self.velocity)
 
     def fail(self, bit: int) -> None:
         """Raise a hardware error, which switches torque off where SHUTDOWN says so."""
@@ -179,10 +195,6 @@ class VirtualServo:
             self.set(reg.TORQUE_ENABLE, 0)
 
     # Rules of writing.
-
-    def _resolved(self, address: int) -> int:
-        """Return where an address leads to: indirect data to what its indirect address names."""
-        return self.get(_POINTERS[address]) if address in _POINTERS else address
 
     def _refusal(self, register: Register, value: int) -> int:
         """Return the error with which a write is refused, 0 where it is taken."""
@@ -218,84 +230,66 @@ class VirtualServo:
         if register in (reg.OPERATING_MODE, reg.TORQUE_ENABLE) and value and is_single_turn:
             self._forget_turns()
         if register is reg.TORQUE_ENABLE and value and not before:
-            self._target, self._target_velocity, self._silence = self.angle, 0.0, 0.0
+            self._control.stop(self.angle)
+            self._silence = 0.0
+        if register in _GOALS and self._has(reg.DRIVE_MODE, _TORQUE_ON_BY_GOAL):
+            self._switch_on()
+
+    def _has(self, register: Register, bit: int) -> bool:
+        """Return whether a bit that only new firmware knows is set."""
+        return self.get(reg.FIRMWARE_VERSION) >= NEW_FIRMWARE and bool(self.get(register) & bit)
+
+    def _switch_on(self) -> None:
+        if not (self.get(reg.TORQUE_ENABLE) or self._is_shut_down):
+            self._take(reg.TORQUE_ENABLE, 1)
 
     @property
     def _is_shut_down(self) -> bool:
         return bool(self.get(reg.HARDWARE_ERROR_STATUS) & self.get(reg.SHUTDOWN))
 
-    # The motor.
-
-    @property
-    def _sign(self) -> int:
-        return -1 if self.get(reg.DRIVE_MODE) & 1 else 1
-
-    def _torque_limit(self) -> float:
-        is_capped = self.get(reg.OPERATING_MODE) in (Mode.CURRENT, Mode.CURRENT_BASED_POSITION)
-        cap = abs(self.get(reg.GOAL_CURRENT)) if is_capped else math.inf
-        return min(
-            cap * self.model.current_unit * self.model.torque_constant,
-            self.model.stall_torque * self.get(reg.PWM_LIMIT) / 885,
-        )
-
-    def _goal_angle(self) -> float:
-        """Return the angle of the shaft that GOAL_POSITION is, rad."""
-        ticks = self.get(reg.GOAL_POSITION) - self.get(reg.HOMING_OFFSET) + 4096 * self._turns
-        return self._sign * ticks * units.POSITION
-
-    def _follow_profile(self, period: float) -> None:
-        """Bring the position that is controlled towards the goal, by profile or speed."""
-        mode = self.get(reg.OPERATING_MODE)
-        if not self.get(reg.TORQUE_ENABLE) or self.get(reg.BUS_WATCHDOG) == -1:
-            return
-        if mode == Mode.VELOCITY:
-            velocity = self._sign * self.get(reg.GOAL_VELOCITY) * units.VELOCITY
-            self._target += velocity * period
-            return
-        fastest = self.get(reg.PROFILE_VELOCITY) * units.VELOCITY or math.inf
-        acceleration = self.get(reg.PROFILE_ACCELERATION) * units.ACCELERATION or math.inf
-        way = self._goal_angle() - self._target
-        if math.isinf(fastest) and math.isinf(acceleration):
-            self._target += way
-            return
-        # As fast as can still be braked on the way that is left.
-        braking = math.inf if math.isinf(acceleration) else math.sqrt(2 * acceleration * abs(way))
-        wanted = math.copysign(min(fastest, braking, abs(way) / period), way)
-        change = wanted - self._target_velocity
-        most = acceleration * period
-        self._target_velocity += max(-most, min(most, change))
-        self._target += self._target_velocity * period
-
     # What it watches.
 
     def _measure(self) -> None:
         """Set the registers that tell of the present."""
-        current = self._torque / self.model.torque_constant
-        speed = round(self._sign * self.velocity / units.VELOCITY)
+        sign, current = self._control.sign, self._control.torque / self.model.torque_constant
+        speed = round(sign * self.velocity / units.VELOCITY)
         self.set(reg.PRESENT_POSITION, self._ticks() - 4096 * self._turns)
         self.set(reg.PRESENT_VELOCITY, speed)
-        self.set(reg.PRESENT_CURRENT, round(self._sign * current / self.model.current_unit))
+        self.set(reg.PRESENT_CURRENT, round(sign * current / self.model.current_unit))
         self.set(reg.MOVING, int(abs(speed) > self.get(reg.MOVING_THRESHOLD)))
-        self.set(reg.REALTIME_TICK, int(self._uptime * 1000) % 32768)
+        self.set(reg.REALTIME_TICK, int((self._uptime + self.since) * 1000) % 32768)
         self.set(reg.PRESENT_INPUT_VOLTAGE, max(0, round(self.supply * 10)))
         self.set(reg.PRESENT_TEMPERATURE, max(0, min(255, round(self.temperature))))
 
     def _ticks(self) -> int:
-        """Return the position with all turns."""
-        return round(self._sign * self.angle / units.POSITION) + self.get(reg.HOMING_OFFSET)
+        """Return the position with all turns of the shaft."""
+        return self._raw_ticks() + self.get(reg.HOMING_OFFSET)
+
+    def _raw_ticks(self) -> int:
+        return round(self._control.sign * self.angle / units.POSITION)
+
+    def _watch_supply(self) -> bool:
+        """Return whether there is none; it starts anew when there is one again."""
+        is_off = self.supply < NO_SUPPLY
+        if is_off or self._is_off:
+            if is_off != self._is_off:
+                self._power_up()
+            self._uptime = 0.0
+        self._is_off = is_off
+        return is_off
 
     def _watch_bus(self) -> None:
         allowed = self.get(reg.BUS_WATCHDOG)
         is_armed = allowed > 0 and self.get(reg.TORQUE_ENABLE)
         if is_armed and self._silence > allowed * units.WATCHDOG:
             self.set(reg.BUS_WATCHDOG, -1)
-            self._target, self._target_velocity = self.angle, 0.0
+            self._control.stop(self.angle)
             for goal in (reg.GOAL_CURRENT, reg.GOAL_PWM, reg.GOAL_VELOCITY):
                 if goal is not reg.GOAL_CURRENT or self.get(reg.OPERATING_MODE) == Mode.CURRENT:
                     self.set(goal, 0)
 
     def _watch_itself(self, period: float) -> None:
-        is_loaded = abs(self._torque) >= OVERLOAD_SHARE * self.model.stall_torque
+        is_loaded = abs(self._control.torque) >= OVERLOAD_SHARE * self.model.stall_torque
         self._loaded_for = self._loaded_for + period if is_loaded else 0.0
         lowest, highest = self.get(reg.MIN_VOLTAGE_LIMIT), self.get(reg.MAX_VOLTAGE_LIMIT)
         if self._loaded_for > OVERLOAD_AFTER:
@@ -306,33 +300,21 @@ class VirtualServo:
             self.fail(reg.VOLTAGE_BIT)
 
     def _forget_turns(self) -> None:
-        """Count positions from within one turn."""
-        self._turns = self._ticks() // 4096
+        """Count positions from within one turn, to which the homing offset is added."""
+        self._turns = self._raw_ticks() // 4096
 
     def _power_up(self) -> None:
         for register in reg.REGISTERS:
             if not register.is_eeprom:
                 self.set(register, self.model.default(register))
         self.set(reg.GOAL_CURRENT, self.get(reg.CURRENT_LIMIT))
-        self._uptime = self._silence = self._loaded_for = self._torque = 0.0
-        self._target, self._target_velocity = self.angle, 0.0
+        self._uptime = self._silence = self._loaded_for = self._control.torque = 0.0
+        self._control.stop(self.angle)
         self._forget_turns()
         self._measure()
         self.set(reg.GOAL_POSITION, self.get(reg.PRESENT_POSITION))
 
-
-def _registers_at(places: list[int], data: bytes) -> Iterator[tuple[Register, int]]:
-    """Return the registers that a block fills and their values.
-
-    Raises LookupError with the status error: no register there, or only a part of one.
-    """
-    at = 0
-    while at < len(places):
-        register = _BY_ADDRESS.get(places[at])
-        if register is None:
-            raise LookupError(StatusError.ACCESS)
-        span = places[at : at + register.size]
-        if span != list(range(register.address, register.end)):
-            raise LookupError(StatusError.DATA_LENGTH)
-        yield register, register.decode(data[at : at + register.size])
-        at += register.size
+    def _start(self) -> None:
+        """Do what is done once when a reboot is over."""
+        if self._has(reg.STARTUP_CONFIGURATION, _TORQUE_ON_AT_START):
+            self._switch_on()

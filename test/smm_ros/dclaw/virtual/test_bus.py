@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from smm_ros.dclaw.dynamixel import packets
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel.packets import ALERT, Packet, StatusError, encode
+from smm_ros.dclaw.virtual.servo import EEPROM_TIME
 
 IDS = (10, 11, 12, 20, 21, 22, 30, 31, 32, 50)
 TORQUE, GOAL, NOW = reg.TORQUE_ENABLE, reg.GOAL_POSITION, reg.PRESENT_POSITION
@@ -132,12 +133,14 @@ def test_the_return_level_says_who_is_answered(client, level, reads, writes):
 
 def answered_after(c, data, count):
     """Return when `count` bytes of answers are there, s after the instruction began."""
-    c.bus.receive(data, 0.0)
-    got, now = b"", 0.0
+    begin = now = c.port.now
+    c.bus.receive(data, begin)
+    got = b""
     while len(got) < count:
         now += 1e-6
         got += c.bus.take(now)
-    return now
+    c.port.now = now
+    return now - begin
 
 
 INSTRUCTION = encode(Packet(0xFE, packets.SYNC_READ, b"\x7e\x00\x0a\x00" + bytes(IDS)))
@@ -219,10 +222,63 @@ def test_an_unplugged_cable_takes_everything_with_it(client):
     assert c.sdk.ping(c.port, 10)[1] == COMM_SUCCESS
 
 
-def test_two_servos_of_one_id_answer_in_each_others_way(client):
+def test_two_servos_of_one_id_are_clean_where_they_say_the_same_and_damaged_where_not(client):
     c = client((10, 11, 11))
-    assert c.sdk.ping(c.port, 11)[1] in (COMM_RX_CORRUPT, COMM_RX_TIMEOUT)
+    assert c.sdk.ping(c.port, 11) == (1030, COMM_SUCCESS, 0)
+    c.servos[2].advance(1.0, 0.0, 0.01)
+    assert c.sdk.read4ByteTxRx(c.port, 11, NOW.address)[1] in (COMM_RX_CORRUPT, COMM_RX_TIMEOUT)
     assert c.sdk.ping(c.port, 10)[1] == COMM_SUCCESS
+
+
+def test_two_servos_of_one_id_that_are_not_in_step_damage_each_other(client):
+    c = client((10, 11, 11))
+    c.servos[2].set(reg.RETURN_DELAY_TIME, 5)
+    assert c.sdk.ping(c.port, 11)[1] in (COMM_RX_CORRUPT, COMM_RX_TIMEOUT)
+    assert c.bus.collisions == 1
+    c.servos[2].set(reg.RETURN_DELAY_TIME, 250)  # when the first has ended
+    assert c.sdk.ping(c.port, 11)[1] == COMM_SUCCESS
+    assert c.bus.collisions == 1
+
+
+def test_a_servo_that_is_cut_off_neither_hears_nor_answers(client):
+    c = client()
+    c.servos[0].write(reg.BUS_WATCHDOG.address, b"\1")
+    c.servos[0].write(TORQUE.address, b"\1")
+    c.faults.cut.add(10)
+    for _ in range(5):
+        assert c.sdk.ping(c.port, 11)[1] == COMM_SUCCESS
+        assert c.sdk.ping(c.port, 10)[1] == COMM_RX_TIMEOUT
+    assert c.sdk.write1ByteTxOnly(c.port, 10, TORQUE.address, 0) == COMM_SUCCESS
+    assert c.servos[0].get(TORQUE) == 1
+    assert c.servos[0].get(reg.BUS_WATCHDOG) == -1  # it has heard nothing
+    c.faults.cut.clear()
+    assert c.sdk.ping(c.port, 10)[1] == COMM_SUCCESS
+
+
+def test_a_secondary_id_is_obeyed_but_not_answered_and_leads_to_no_eeprom(client):
+    c = client()
+    for servo in c.servos:
+        servo.write(reg.SECONDARY_ID.address, b"\x0b")  # 11, the second's own
+    assert c.sdk.write1ByteTxRx(c.port, 11, reg.LED.address, 1) == (COMM_SUCCESS, 0)
+    assert [s.get(reg.LED) for s in c.servos] == [1, 1, 1]
+    assert c.sdk.write1ByteTxRx(c.port, 11, reg.SHUTDOWN.address, 0) == (COMM_SUCCESS, 0)
+    assert [s.get(reg.SHUTDOWN) for s in c.servos] == [52, 0, 52]
+    group = GroupSyncWrite(c.port, c.sdk, GOAL.address, GOAL.size)
+    group.addParam(11, list(GOAL.encode(77)))
+    assert group.txPacket() == COMM_SUCCESS
+    assert [s.get(GOAL) for s in c.servos] == [77, 77, 77]
+    c.servos[0].set(reg.SECONDARY_ID, 100)
+    assert c.sdk.write1ByteTxRx(c.port, 100, reg.LED.address, 0)[0] == COMM_RX_TIMEOUT
+    assert [s.get(reg.LED) for s in c.servos] == [0, 1, 1]
+
+
+def test_a_write_to_the_eeprom_takes_its_time(client):
+    c = client()
+    led = answered_after(c, encode(Packet(10, packets.WRITE, b"\x41\x00\x01")), 11)
+    delay = answered_after(c, encode(Packet(10, packets.WRITE, b"\x09\x00\x00")), 11)
+    again = answered_after(c, encode(Packet(10, packets.WRITE, b"\x41\x00\x01")), 11)
+    assert delay == pytest.approx(led + EEPROM_TIME, abs=1e-5)
+    assert again == pytest.approx(led, abs=1e-5)
 
 
 def test_a_slow_servo_answers_late(client):
@@ -253,11 +309,72 @@ def test_without_fast_sync_read_nobody_answers_to_it(client):
     assert sync_read(c)[0] == COMM_SUCCESS
 
 
-def test_an_instruction_cuts_off_the_answers_before_it(client):
+PING = encode(Packet(10, packets.PING))
+
+
+def heard_after(c, data, now):
+    """Return the answers after an instruction at a time, all that will come."""
+    c.bus.receive(data, now)
+    return c.bus.take(now + 1.0)
+
+
+def test_an_instruction_in_the_middle_of_answers_damages_them_and_is_damaged(client):
+    whole = heard_after(client(IDS), INSTRUCTION, 0.0)
     c = client(IDS)
     c.bus.receive(INSTRUCTION, 0.0)
-    c.bus.receive(encode(Packet(10, packets.PING)), 0.001)
-    assert c.bus.collisions == 1
+    got = heard_after(c, PING, 0.001)
+    assert len(got) == len(whole)  # nobody has understood the ping
+    assert c.bus.collisions > 0
+    spoilt = [i for i, (a, b) in enumerate(zip(got, whole, strict=True)) if a != b]
+    assert 4 <= len(spoilt) <= 11  # the ping has ten, some of them between two answers
+    assert spoilt[-1] - spoilt[0] == len(spoilt) - 1
+
+
+@pytest.mark.parametrize("late", [0.001, 0.0300001])
+def test_an_answer_that_is_late_still_comes_after_a_new_instruction(client, late):
+    c = client()
+    c.faults.slow[10] = late
+    c.bus.receive(PING, 0.0)
+    second = encode(Packet(11, packets.PING))
+    got = heard_after(c, second, 0.0005)
+    first = heard_after(client(), PING, 0.0)
+    assert c.bus.collisions == 0
+    assert sorted([got[:14], got[14:]]) == sorted([first, heard_after(client(), second, 0.0)])
+
+
+@given(st.lists(st.tuples(st.sampled_from([PING, INSTRUCTION, FAST]), st.floats(0, 0.02))))
+def test_whatever_overlaps_all_answers_that_nobody_interrupts_are_whole(client, questions):
+    c = client(IDS)
+    now, got, clean = 0.0, b"", b""
+    for data, pause in questions:
+        got += heard_until(c, now)
+        c.bus.receive(data, now)
+        clean += heard_after(client(IDS), data, 0.0)
+        now += pause
+    got += heard_until(c, now + 1.0)
+    assert c.bus.next_time() is None
+    if not c.bus.collisions:
+        assert len(got) == len(clean)
+
+
+def heard_until(c, end):
+    """Return what the program gets until a time, whenever it comes."""
+    got = b""
+    while (due := c.bus.next_time()) is not None and due <= end:
+        got += c.bus.take(due)
+    return got
+
+
+def test_a_hiccup_holds_bytes_up_once_and_loses_none(client):
+    c = client(IDS)
+    c.faults.hiccup = 0.1
+    c.bus.receive(INSTRUCTION, 0.0)
+    assert heard_until(c, 0.1) == b""
+    c.bus.receive(PING, 0.05)
+    got = heard_until(c, 0.11)
+    assert len(got) == 224
+    c.bus.receive(PING, 0.2)
+    assert heard_until(c, 0.2 + 0.002) == got[-14:]
 
 
 @settings(max_examples=200)
@@ -272,6 +389,6 @@ def test_no_bytes_at_all_harm_the_bus(client, data):
     c.bus.receive(data, 0.0)
     c.bus.take(1.0)
     c.bus.receive(bytes(packets.MAX_LENGTH + 9), 1.0)
-    c.port.pass_time(1.0)
+    c.port.pass_time(2.0)
     answering = [s.get(reg.ID) for s in c.servos if s.get(reg.BAUD_RATE) == 3]
     assert all(c.sdk.ping(c.port, i)[1] == COMM_SUCCESS for i in set(answering))

@@ -3,11 +3,13 @@
 import re
 import time
 
+import numpy as np
 import pytest
 from dynamixel_sdk import COMM_SUCCESS, GroupSyncRead, PortHandler, Protocol2PacketHandler
 
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.virtual.commands import COMMANDS
+from smm_ros.dclaw.virtual.faults import Faults
 from smm_ros.dclaw.virtual.hand import FACTORY, MOST_LAG, VirtualHand, VirtualHandConfig
 from smm_ros.dclaw.virtual.port import VirtualPort
 
@@ -64,10 +66,13 @@ def test_physics_goes_on_while_nobody_speaks(port):
     assert passed == pytest.approx(time.monotonic() - started, abs=0.2)
 
 
-def test_a_machine_that_slept_does_not_catch_up():
+def test_a_stall_trips_the_watchdogs_and_physics_does_not_catch_up():
     hand = VirtualHand()
     hand.advance(0.0)
     hand.advance(0.1)
+    for servo in hand.servos:
+        servo.write(reg.BUS_WATCHDOG.address, b"\x64")
+    hand.servo(10).write(reg.TORQUE_ENABLE.address, b"\1")
     ticks = hand.servo(10).read(reg.REALTIME_TICK.address, 2)[1]
     hand.advance(0.1 + MOST_LAG + 10.0)
     assert hand.data.time == pytest.approx(0.1, abs=0.01)
@@ -75,6 +80,17 @@ def test_a_machine_that_slept_does_not_catch_up():
     later = hand.servo(10).read(reg.REALTIME_TICK.address, 2)[1]
     passed = int.from_bytes(later, "little") - int.from_bytes(ticks, "little")
     assert passed == pytest.approx(10_250, abs=5)  # the servos' clocks did not sleep
+    assert [s.get(reg.BUS_WATCHDOG) for s in hand.servos] == [-1] + [100] * 9
+
+
+def test_clocks_are_right_between_two_steps_of_the_physics():
+    hand = VirtualHand()
+    ticks = []
+    for now in np.arange(0.0, 0.05, 0.0005):
+        hand.advance(now)
+        data = hand.servo(10).read(reg.REALTIME_TICK.address, 2)[1]
+        ticks.append(int.from_bytes(data, "little"))
+    np.testing.assert_allclose(np.array(ticks) - ticks[0], np.arange(100) * 0.5, atol=1.0)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -99,11 +115,22 @@ def test_the_commands_tell_what_they_are(port):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("explode", "there is no command 'explode'; expected one of overload"),
+        ("explode", "there is no command 'explode'; expected one of show, overload"),
         ("overload", "expected 1 arguments, got 0"),
         ("overload 99", "there is no servo 99; there are 10, 11"),
         ("overload eleven", "invalid literal"),
-        ("drop 2", "expected a probability in \\[0, 1\\], got 2.0"),
+        ("drop 2", "P is 2.0, expected 0 to 1"),
+        ("corrupt nan", "P is nan, expected 0 to 1"),
+        ("supply nan", "V is nan, expected 0 to 50"),
+        ("supply inf", "V is inf, expected 0 to 50"),
+        ("supply -1", "V is -1.0, expected 0 to 50"),
+        ("heat 11 nan", "K is nan, expected -200 to 200"),
+        ("slow 11 -1", "MS is -1.0, expected 0 to 60000"),
+        ("hiccup inf", "MS is inf, expected 0 to 60000"),
+        ("turn 11 99999999", "it would count 99999999 turns, expected at most 262144"),
+        ("turn 11 0.5", "invalid literal"),
+        ("cut", "expected 1 arguments, got 0"),
+        ("cut 12 99", "there is no servo 99"),
         ("slow 11", "expected 2 arguments, got 1"),
     ],
 )
@@ -112,6 +139,49 @@ def test_mistakes_are_told_and_change_nothing(port, line, message):
     assert answer.startswith("error: ")
     assert re.search(message, answer)
     assert not port.hand.servo(11).alert
+    faults = port.hand.bus.faults
+    assert faults == Faults()
+    assert port.command("show").startswith("10 ")  # it still serves
+
+
+def test_what_a_command_raises_is_told_and_ends_nothing(port, monkeypatch):
+    def broken(hand):
+        raise RuntimeError("a fault of its own")
+
+    monkeypatch.setitem(COMMANDS, "brownout", (broken, (), ""))
+    assert "a fault of its own" in port.command("brownout")
+    assert port.command("show").startswith("10 ")
+
+
+def test_a_command_to_a_hand_that_has_ended_is_refused():
+    with VirtualPort(VirtualHand()) as port:
+        pass
+    assert port.command("show") == "error: show; the virtual hand has ended"
+
+
+def test_several_servos_are_cut_off_the_wire_and_joined_again(port):
+    handler, sdk = client(port)
+    assert port.command("cut 30 31 32") == "done: cut 30 31 32"
+    sdk.write1ByteTxOnly(handler, 31, reg.LED.address, 1)
+    assert sdk.ping(handler, 31)[1] != COMM_SUCCESS
+    assert sdk.ping(handler, 50)[1] == COMM_SUCCESS
+    port.command("join 30 31 32")
+    assert sdk.read1ByteTxRx(handler, 31, reg.LED.address)[:2] == (0, COMM_SUCCESS)
+    handler.closePort()
+
+
+def test_an_adapter_with_a_hiccup_hands_over_late_once(port):
+    handler, sdk = client(port)
+    took = []
+    port.command("hiccup 300")
+    for _ in range(2):
+        started = time.monotonic()
+        while sdk.ping(handler, 10)[1] != COMM_SUCCESS:
+            pass
+        took.append(time.monotonic() - started)
+    assert took[0] >= 0.3
+    assert took[1] < took[0]
+    handler.closePort()
 
 
 def test_faults_are_felt_by_the_client(port):

@@ -10,7 +10,7 @@ from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel.packets import ALERT, StatusError
 from smm_ros.dclaw.dynamixel.registers import Mode
 from smm_ros.dclaw.dynamixel.units import POSITION as TICK
-from smm_ros.dclaw.virtual.servo import BOOT_TIME, VirtualServo
+from smm_ros.dclaw.virtual.servo import BOOT_TIME, NO_SUPPLY, VirtualServo
 
 INERTIA = 0.005
 """kg m^2: a shaft that a damper holds, without contacts."""
@@ -197,7 +197,86 @@ def test_in_position_mode_turns_are_forgotten_with_torque_on():
     assert ask(one, reg.PRESENT_POSITION) == round(1.0 / TICK)
 
 
+@pytest.mark.parametrize(("offset", "drive_mode"), [(0, 0), (500, 0), (-700, 0), (500, 1)])
+def test_a_reboot_counts_from_within_one_turn_to_which_the_homing_offset_is_added(
+    offset, drive_mode
+):
+    one = servo(homing_offset=offset, drive_mode=drive_mode)
+    for angle in (7.0, -7.0, 30.0, 0.01):
+        one.advance(angle, 0.0, 0.01)
+        before = ask(one, reg.PRESENT_POSITION)
+        one.reboot()
+        after = ask(one, reg.PRESENT_POSITION)
+        assert 0 <= after - offset < 4096
+        assert (after - before) % 4096 == 0
+
+
+def test_turns_are_counted_on_until_it_starts_anew():
+    one = servo()
+    before = ask(one, reg.PRESENT_POSITION)
+    one.turn(300)
+    assert ask(one, reg.PRESENT_POSITION) == before + 300 * 4096
+    assert put(one, reg.GOAL_POSITION, before + 300 * 4096) == StatusError.DATA_RANGE
+    one.turn(-299)
+    assert put(one, reg.GOAL_POSITION, before + 4096) == 0
+    assert put(one, reg.TORQUE_ENABLE, 1) == 0
+    run(one, 0.5)
+    assert one.angle == pytest.approx(0.0, abs=0.01)  # the goal counts as the position does
+    with pytest.raises(ValueError, match="holds torque"):
+        one.turn(1)
+    put(one, reg.TORQUE_ENABLE, 0)
+    one.turn(5)
+    one.reboot()
+    assert ask(one, reg.PRESENT_POSITION) < 4096
+
+
 # Watchdog, errors, reboot.
+
+
+@pytest.mark.parametrize(("firmware", "comes_on"), [(45, True), (44, False)])
+def test_torque_is_on_after_a_start_that_is_set_up_so(firmware, comes_on):
+    one = servo(startup_configuration=1)
+    one.set(reg.FIRMWARE_VERSION, firmware)
+    one.reboot()
+    assert one.get(reg.TORQUE_ENABLE) == 0  # it still boots
+    run(one, BOOT_TIME + 0.01)
+    assert bool(one.get(reg.TORQUE_ENABLE)) == comes_on
+    assert ask(one, reg.GOAL_POSITION) == ask(one, reg.PRESENT_POSITION)
+
+
+def test_torque_comes_on_by_a_goal_where_the_drive_mode_says_so():
+    one = servo(drive_mode=8)
+    assert put(one, reg.PROFILE_VELOCITY, 10) == 0
+    assert one.get(reg.TORQUE_ENABLE) == 0
+    assert put(one, reg.GOAL_POSITION, 500) == 0
+    assert one.get(reg.TORQUE_ENABLE) == 1
+    put(one, reg.TORQUE_ENABLE, 0)
+    one.fail(reg.OVERLOAD_BIT)
+    assert put(one, reg.GOAL_POSITION, 400) == ALERT
+    assert one.get(reg.TORQUE_ENABLE) == 0
+
+
+def test_without_supply_it_is_off_and_starts_anew_when_it_is_back():
+    one = servo(position_p_gain=300, torque=True)
+    one.supply = NO_SUPPLY - 0.1
+    run(one, 1.0)
+    assert one.is_booting
+    assert one.torque() == 0.0
+    one.supply = 12.0
+    run(one, BOOT_TIME - 0.01)
+    assert one.is_booting
+    run(one, 0.02)
+    assert not one.is_booting
+    assert (ask(one, reg.TORQUE_ENABLE), ask(one, reg.POSITION_P_GAIN)) == (0, 800)
+    assert ask(one, reg.REALTIME_TICK) == pytest.approx(1000 * BOOT_TIME, abs=20)
+
+
+def test_a_watchdog_trips_in_time_that_is_skipped():
+    one = servo(bus_watchdog=5, torque=True)
+    one.skip(0.09)
+    assert ask(one, reg.BUS_WATCHDOG) == 5
+    one.skip(0.02)
+    assert ask(one, reg.BUS_WATCHDOG) == -1
 
 
 def test_the_watchdog_stops_a_moving_shaft_and_goals_are_refused_until_it_is_cleared():
