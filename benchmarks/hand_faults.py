@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from virtual_port import VirtualPort, virtual_port
 
-from smm_ros.dclaw.dynamixel_hand import DynamixelConfig, DynamixelHand
+from smm_ros.dclaw.dynamixel_config import DynamixelConfig
+from smm_ros.dclaw.dynamixel_hand import DynamixelHand
 from smm_ros.dclaw.hand import HandError
 from smm_ros.dclaw.hand_guard import Drive
 from smm_ros.dclaw.spec import RESET_POSE
@@ -172,7 +173,8 @@ def _print_policy(times: int) -> None:
 
 _DRIVER = """
 import sys, time
-from smm_ros.dclaw.dynamixel_hand import DynamixelConfig, DynamixelHand
+from smm_ros.dclaw.dynamixel_config import DynamixelConfig
+from smm_ros.dclaw.dynamixel_hand import DynamixelHand
 hand = DynamixelHand(DynamixelConfig(sys.argv[1]))
 hand.connect()
 for _ in hand.reset(0.0): pass

@@ -36,14 +36,26 @@ class HandConfig(Config):
     bus_watchdog: float = option(
         0.1, "Silence of the bus after which the motors stop by themselves, s.", low=0.02, high=2.5
     )
+    motor_velocity: float = option(
+        8.0, "Bound on each motor's speed, rad/s, kept by itself; 0: none.", low=0.0, high=700.0
+    )
+    motor_acceleration: float = option(
+        0.0, "Bound on each motor's acceleration, rad/s^2; 0: none.", low=0.0, high=12_000.0
+    )
     hold_after: float = option(
-        0.2, "Time without a command after which the hand holds its pose, s.", low=0.02
+        0.15, "Time without a command after which the hand holds, s.", low=0.02, high=2.0
     )
     limp_after: float = option(
-        1.0, "Time without a command after which torque goes off, s.", low=0.02
+        1.0, "Time without a command after which torque goes off, s.", low=0.02, high=10.0
+    )
+    idle_after: float = option(
+        30.0,
+        "Time after which a hand that was switched on and never steered lets go, s.",
+        low=0.02,
+        high=3600.0,
     )
     blind_for: float = option(
-        0.05, "Time without a measurement after which torque goes off, s.", low=0.01
+        0.04, "Time without a measurement after which torque goes off, s.", low=0.01, high=1.0
     )
     recoveries_per_hour: int = option(
         12, "Overloaded motors started anew before a person is waited for.", low=0, high=1000
@@ -79,7 +91,8 @@ def make_hand(config: HandConfig) -> Hand:
 def _dynamixel_hand(config: HandConfig) -> Hand:
     from smm_ros.dclaw.calibration import read_calibration
     from smm_ros.dclaw.dynamixel.motors import MotorSettings
-    from smm_ros.dclaw.dynamixel_hand import DynamixelConfig, DynamixelHand
+    from smm_ros.dclaw.dynamixel_config import DynamixelConfig
+    from smm_ros.dclaw.dynamixel_hand import DynamixelHand
     from smm_ros.dclaw.hand_guard import GuardConfig
     from smm_ros.dclaw.recovery import RecoveryConfig
 
@@ -89,9 +102,16 @@ def _dynamixel_hand(config: HandConfig) -> Hand:
             port=config.port,
             baud_rate=config.baud_rate,
             rate=config.bus_rate,
-            motors=MotorSettings(config.motor_current, config.bus_watchdog),
+            motors=MotorSettings(
+                config.motor_current,
+                config.bus_watchdog,
+                config.motor_velocity,
+                config.motor_acceleration,
+            ),
             margin=config.bus_margin,
-            guard=GuardConfig(config.hold_after, config.limp_after, config.blind_for),
+            guard=GuardConfig(
+                config.hold_after, config.limp_after, config.idle_after, config.blind_for
+            ),
             recovery=RecoveryConfig(config.recoveries_per_hour),
         )
     except ValueError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rclpy.clock import Clock
@@ -26,19 +26,13 @@ from smm_ros.conversions import (
     seconds_to_ns,
     target_from_msg,
 )
-from smm_ros.dclaw.hand import (
-    Hand,
-    HandError,
-    HandLimpError,
-    HandState,
-    ResetStage,
-)
+from smm_ros.dclaw.hand import Hand, HandError, HandLimpError, HandState, ResetStages
 from smm_ros.dclaw.spec import CONTROL_PERIOD
 from smm_ros.diagnostics import Diagnostics
 from smm_ros.hand_driver import HandConfig, make_hand
-from smm_ros.hand_report import hand_report, verdict
+from smm_ros.hand_halt import HandHalt
+from smm_ros.hand_report import EventTally, hand_report, verdict
 from smm_ros.hand_reset import ResetServer
-from smm_ros.hand_stop import StopServer
 from smm_ros.hand_time import HandTime, SimulatedTime, WallTime
 from smm_ros.interfaces import (
     CLEAR_STOP,
@@ -77,8 +71,7 @@ class HandNode(LifecycleNode):
         self._hand: Hand | None = None
         self._state: HandState | None = None
         self._active = False
-        self._is_paused = False
-        self._fault = ""
+        self._events = EventTally()
         self._lockstep = LockStep(self._config.command_timeout)
         self._pace = Pace(self._config.real_time_factor, seconds_to_ns(CONTROL_PERIOD))
         self._time: HandTime = SimulatedTime(self._pace) if self._config.sim else WallTime()
@@ -95,7 +88,7 @@ class HandNode(LifecycleNode):
         self.create_subscription(
             JointTrajectory, JOINT_COMMAND, self._on_command, JOINT_COMMAND_QOS
         )
-        self._stops = StopServer(self, self)
+        self.halt = HandHalt(self, self._lockstep, self)
         self._resets = ResetServer(self, self)
         self._showing = OneShot(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -105,7 +98,7 @@ class HandNode(LifecycleNode):
     def _start_by_itself(self) -> None:
         for trigger in (self.trigger_configure, self.trigger_activate):
             if trigger() is not _OK:
-                raise NodeError(f"the hand could not be started: {self._fault}")
+                raise NodeError(f"the hand could not be started: {self.halt.fault}")
 
     # Lifecycle. rclpy swallows exceptions here, so each step goes through _attempt.
 
@@ -142,22 +135,26 @@ class HandNode(LifecycleNode):
         try:
             step()
         except (HandError, ConfigError, OSError, ValueError) as error:
-            self._fault = str(error)
-            self.get_logger().error(self._fault)
+            self.halt.fault = str(error)
+            self.get_logger().error(self.halt.fault)
             return _FAILED
         return _OK
 
     def _connect(self) -> None:
-        self._hand, self._fault = make_hand(self._config), ""
+        self._hand, self.halt.fault = make_hand(self._config), ""
         self._hand.connect()
 
     def _enable(self) -> None:
-        if not self._lockstep.stopped:
-            self._connected().enable()
-        self._active = True
+        hand = self._connected()
         self._lockstep.hold()
         self._periods.restart()
-        self._show(self._connected().read())
+        try:
+            if not self._lockstep.stopped:
+                hand.enable()
+            self._show(hand.read())
+        except HandLimpError as error:  # it will be well by itself
+            self.halt.fail(error)
+        self._active = True
 
     def _disable(self) -> None:
         self._active = False
@@ -200,10 +197,11 @@ class HandNode(LifecycleNode):
         self._move(lambda hand: hand.command(target.position))
 
     def _on_beat(self) -> None:
+        self._tell_events()
         if not self._active:
             return
-        self._look_after_faults()
-        if self._lockstep.holds(time.monotonic()):
+        self.halt.look_after(self._connected())
+        if not self.halt.is_paused and self._lockstep.holds(time.monotonic()):
             self._move()
 
     def _move(self, command: Callable[[Hand], Any] | None = None) -> None:
@@ -214,7 +212,7 @@ class HandNode(LifecycleNode):
                 command(hand)
             delay = self._time.pass_period(hand, is_answer=command is not None)
         except HandError as error:
-            self._fail(error)
+            self.halt.fail(error)
             return
         if delay <= 0:
             self._show_present()
@@ -225,7 +223,7 @@ class HandNode(LifecycleNode):
         try:
             self._show_new(self._connected().read())
         except HandError as error:
-            self._fail(error)
+            self.halt.fail(error)
 
     def _show_new(self, state: HandState) -> None:
         """Show a state unless it is the one shown last: an old one is never told as new."""
@@ -245,62 +243,26 @@ class HandNode(LifecycleNode):
             self._clock_out.publish(clock_to_msg(stamp_ns))
         self._states.publish(hand_state_to_msg(state))
 
-    def _fail(self, error: HandError) -> None:
-        """After a fault the hand stays limp: until someone clears the stop, or it can go on."""
-        self._fault = str(error)
-        # What a person has stopped, or a fault that waits for one, stays so whatever comes after.
-        may_pause = self._is_paused or not self._lockstep.stopped
-        self._is_paused = isinstance(error, HandLimpError) and may_pause
-        doing = "paused" if self._is_paused else "stopped by a fault"
-        self.get_logger().error(f"{doing}: {error}", throttle_duration_sec=5.0)
-        if not self._is_paused:
-            self._switch_off()
-        self._halt()
+    def _tell_events(self) -> None:
+        """Tell each event by itself: what is recorded of /diagnostics has all of them."""
+        for event in self._hand.take_events() if self._hand is not None else ():
+            self.get_logger().warning(event)
+            self._events.add(event)
+            self._diagnostics.publish()
 
-    def _look_after_faults(self) -> None:
-        """Pause while the hand has a fault of its own, and go on when it has got over it."""
-        hand = self._connected()
-        if hand.fault and not self._lockstep.stopped:
-            self._fail(HandLimpError(hand.fault))
-        elif self._is_paused and not hand.fault:
-            self.get_logger().info(f"goes on after: {self._fault}")
-            self._go_on()
+    # Stop; see hand_halt.HandOwner.
 
-    # Stop; see hand_stop.Stoppable.
+    def driven_hand(self) -> Hand | None:
+        """Return the hand that is active, None where none is."""
+        return self._hand if self._active else None
 
-    def stop(self) -> str:
-        """Switch torque off and refuse everything until `clear_stop`; return what failed."""
-        self._is_paused = False
-        trouble = self._switch_off()
-        self._halt()
-        return trouble
+    def connected_hand(self) -> Hand | None:
+        """Return the hand, None where none is connected."""
+        return self._hand
 
-    def clear_stop(self) -> None:
-        """Take the hand up again; raises HandError where that can not be."""
-        if self._active and self._lockstep.stopped:
-            self._connected().enable()
-        self._go_on()
-
-    def _switch_off(self) -> str:
-        """Switch torque off; return what failed, empty where torque is off."""
-        try:
-            if self._hand is not None:
-                self._hand.disable()
-        except HandError as error:
-            self._fault = f"torque may be on: {error}"
-            return self._fault
-        return ""
-
-    def _halt(self) -> None:
+    def on_halt(self) -> None:
+        """Tell of it at once; what was about to be shown is not."""
         self._showing.cancel()
-        self._lockstep.stop()
-        self._stops.tell(True)
-        self._diagnostics.publish()
-
-    def _go_on(self) -> None:
-        self._is_paused, self._fault = False, ""
-        self._lockstep.clear_stop()
-        self._stops.tell(False)
         self._diagnostics.publish()
 
     # Reset; see hand_reset.Resettable.
@@ -313,7 +275,7 @@ class HandNode(LifecycleNode):
             return f"the hand is stopped; call {CLEAR_STOP}"
         return None
 
-    def begin_reset(self, valve_angle: float) -> Iterator[ResetStage]:
+    def begin_reset(self, valve_angle: float) -> ResetStages:
         """Leave lock step and return the stages."""
         self._showing.cancel()
         self._lockstep.begin_reset()
@@ -327,9 +289,11 @@ class HandNode(LifecycleNode):
         """Show the hand's state on the way, where time has passed since the last one."""
         self._show_new(self._connected().read())
 
-    def end_reset(self, success: bool) -> int:
-        """Go back to lock step, or to holding after a failure; return the state's stamp in ns."""
+    def end_reset(self, success: bool, error: HandError | None = None) -> int:
+        """Go back to lock step, or to holding, or stop; return the state's stamp in ns."""
         self._lockstep.end_reset(success)
+        if error is not None and self._active:
+            self.halt.fail(error)
         return seconds_to_ns(self._state.stamp) if self._state is not None else 0
 
     # Health.
@@ -337,7 +301,8 @@ class HandNode(LifecycleNode):
     def _report(self) -> tuple[Level, str, Mapping[str, Any]]:
         parts = self._lockstep, self._periods, self._time, self._hand
         values, health = hand_report(*parts)
-        level, text = verdict(self._fault, self._lockstep, health.warnings, self._active)
+        values |= self._events.values()
+        level, text = verdict(self.halt.fault, self._lockstep, health.warnings, self._active)
         return level, text, values
 
 

@@ -12,6 +12,21 @@ from smm_ros.periods import PeriodMeter
 from smm_ros.reports import Level
 
 
+class EventTally:
+    """How many events there were, and the last of them."""
+
+    def __init__(self) -> None:
+        self._count, self._last = 0, ""
+
+    def add(self, event: str) -> None:
+        """Count an event."""
+        self._count, self._last = self._count + 1, event
+
+    def values(self) -> dict[str, Any]:
+        """Return figures by name; none before the first event."""
+        return {"events": self._count, "last event": self._last} if self._count else {}
+
+
 def hand_report(
     lockstep: LockStep, periods: PeriodMeter, hand_time: HandTime, hand: Hand | None
 ) -> tuple[dict[str, Any], HandHealth]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import closing
 from typing import Protocol
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
@@ -11,7 +11,7 @@ from rclpy.node import Node
 
 from smm_ros.action import ResetHand
 from smm_ros.conversions import reset_goal_angle, reset_outcome_to_msg, reset_stage_to_msg
-from smm_ros.dclaw.hand import HandError, ResetStage
+from smm_ros.dclaw.hand import HandError, ResetStage, ResetStages
 from smm_ros.interfaces import RESET_HAND
 from smm_ros.one_shot import OneShot
 from smm_ros.records import ResetOutcome
@@ -23,7 +23,7 @@ class Resettable(Protocol):
     def reset_refusal(self) -> str | None:
         """Tell why no reset can go on now, or None where it can."""
 
-    def begin_reset(self, valve_angle: float) -> Iterator[ResetStage]:
+    def begin_reset(self, valve_angle: float) -> ResetStages:
         """Leave lock step and return the stages, each worked off by asking for the next."""
 
     def seconds_until_due(self) -> float:
@@ -32,8 +32,15 @@ class Resettable(Protocol):
     def show_in_reset(self) -> None:
         """Show the hand's state on the way."""
 
-    def end_reset(self, success: bool) -> int:
-        """Go back to lock step, or to holding after a failure; return the state's stamp in ns."""
+    def end_reset(self, success: bool, error: HandError | None = None) -> int:
+        """Go back to lock step, or to holding; after an error of the hand stop it.
+
+        Returns the state's stamp in ns.
+        """
+
+
+class _EndedError(Exception):
+    """The reset does not go on, which is no fault of the hand."""
 
 
 class ResetServer:
@@ -44,6 +51,7 @@ class ResetServer:
         self._hand = hand
         self._logger = node.get_logger()
         self._newest = 0
+        self._stages: ResetStages = (stage for stage in list[ResetStage]())
         self._pause = OneShot(node)
         self._server = ActionServer(
             node,
@@ -80,13 +88,19 @@ class ResetServer:
         self._pause.fire_now()
         attempts = 0
         try:
-            for stage in self._hand.begin_reset(reset_goal_angle(goal.request)):
-                attempts = stage.attempt
-                goal.publish_feedback(reset_stage_to_msg(stage))
+            # Closed before another begins: it has the hand stay where it is then.
+            self._stages.close()
+            self._stages = self._hand.begin_reset(reset_goal_angle(goal.request))
+            with closing(self._stages) as stages:
+                for stage in stages:
+                    attempts = stage.attempt
+                    goal.publish_feedback(reset_stage_to_msg(stage))
+                    await self._let_others_run(goal, number)
                 await self._let_others_run(goal, number)
-            await self._let_others_run(goal, number)
-        except (HandError, ValueError) as error:
+        except (_EndedError, ValueError) as error:
             return ResetOutcome(False, str(error), attempts, self._give_up(number))
+        except HandError as error:
+            return ResetOutcome(False, str(error), attempts, self._give_up(number, error))
         except Exception:
             self._give_up(number)
             raise
@@ -101,9 +115,9 @@ class ResetServer:
         elif goal.is_cancel_requested:
             reason = "it was cancelled"
         if reason is not None:
-            raise HandError(reason)
+            raise _EndedError(reason)
         self._hand.show_in_reset()
 
-    def _give_up(self, number: int) -> int:
+    def _give_up(self, number: int, error: HandError | None = None) -> int:
         # After a newer goal the hand is no longer this one's to set free.
-        return self._hand.end_reset(success=False) if number == self._newest else 0
+        return self._hand.end_reset(False, error) if number == self._newest else 0

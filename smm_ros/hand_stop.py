@@ -19,8 +19,8 @@ class Stoppable(Protocol):
     def stop(self) -> str:
         """Switch torque off and refuse everything until `clear_stop`; return what failed."""
 
-    def clear_stop(self) -> None:
-        """Take the hand up again; raises HandError where that can not be."""
+    def clear_stop(self) -> str:
+        """Take the hand up again; return what that waits for. Raises HandError if it can not."""
 
 
 class StopServer:
@@ -49,11 +49,13 @@ class StopServer:
         self, request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
         try:
-            self._hand.clear_stop()
+            waits_for = self._hand.clear_stop()
         except HandError as error:
             response.message = f"still stopped: {error}"
             return response
         response.success = True
         response.message = "the stop is cleared"
+        if waits_for:
+            response.message += f"; the hand goes on once this is mended: {waits_for}"
         self._logger.info(response.message)
         return response

@@ -30,7 +30,7 @@ class NodeError(Exception):
 
 
 class _Signals:
-    """SIGINT and SIGTERM as a flag.
+    """SIGINT, SIGTERM and SIGHUP (the terminal was closed) as a flag.
 
     Unlike rclpy's own handlers it leaves the communication up, so that clean-up can still
     publish and answer.
@@ -41,7 +41,7 @@ class _Signals:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> _Signals:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self._previous[number] = signal.signal(number, self._note)
         return self
 

@@ -7,10 +7,10 @@ way out, and a hand that nobody steers or that can not be measured holds still a
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -19,44 +19,32 @@ from smm_ros.dclaw.calibration import Calibration, default_calibration
 from smm_ros.dclaw.dynamixel.bus import DynamixelBus
 from smm_ros.dclaw.dynamixel.bus_errors import BusError
 from smm_ros.dclaw.dynamixel.motor_sample import MotorSample
-from smm_ros.dclaw.dynamixel.motors import MotorGroup, MotorSettings
+from smm_ros.dclaw.dynamixel.motors import MotorGroup
+from smm_ros.dclaw.dynamixel_config import DynamixelConfig
 from smm_ros.dclaw.glide import glide
-from smm_ros.dclaw.hand import HandError, HandHealth, HandLimpError, HandState, ResetStage
-from smm_ros.dclaw.hand_cycle import HandCycle
-from smm_ros.dclaw.hand_guard import Drive, GuardConfig, HandGuard
-from smm_ros.dclaw.hand_health import HandReport
+from smm_ros.dclaw.hand import (
+    HandError,
+    HandHealth,
+    HandLimpError,
+    HandState,
+    ResetStage,
+    ResetStages,
+)
+from smm_ros.dclaw.hand_cycle import HandCycle, RecoveringError
+from smm_ros.dclaw.hand_guard import Drive, HandGuard
+from smm_ros.dclaw.hand_health import HandReport, Limits, read_limits
 from smm_ros.dclaw.hand_loop import HandLoop
-from smm_ros.dclaw.recovery import Recovery, RecoveryConfig
-from smm_ros.dclaw.safety_clamp import SafetyClamp
+from smm_ros.dclaw.recovery import Recovery
+from smm_ros.dclaw.safety_clamp import SafetyClamp, within_limits
 from smm_ros.dclaw.scripted_reset import scripted_reset
 from smm_ros.dclaw.spec import NUM_JOINTS, Joints
 
 T = TypeVar("T")
 
+MOST_TURNS = 100
+"""Of the valve, of which its motor can count 256; then it is made to forget them."""
 BEYOND_BLIND = 2
 """Cycles beyond which a measurement is not waited for, after a blind hand has gone limp."""
-
-
-@dataclass(frozen=True)
-class DynamixelConfig:
-    """Where the hand is and how it is driven."""
-
-    port: str
-    """Serial port, such as /dev/ttyUSB0."""
-    baud_rate: int = 1_000_000
-    """bit/s."""
-    rate: float = 100.0
-    """Cycles of the bus, Hz."""
-    margin: float = 0.003
-    """Time beyond that on the wire that all motors may take to answer, s."""
-    motors: MotorSettings = field(default_factory=MotorSettings)
-    guard: GuardConfig = field(default_factory=GuardConfig)
-    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        if not 10 <= self.rate <= 500:
-            raise ValueError(f"rate is {self.rate}, expected 10 to 500 Hz")
 
 
 class DynamixelHand:
@@ -70,6 +58,7 @@ class DynamixelHand:
         self._loop: HandLoop | None = None
         self._cycle: HandCycle | None = None
         self._clock_offset = self._turns = 0.0
+        self._limits: Limits
 
     # The life of a hand.
 
@@ -86,13 +75,14 @@ class DynamixelHand:
         try:
             group.check()
             group.configure()
+            self._limits = read_limits(group)
         except BusError as error:
             bus.close()
             raise HandError(str(error)) from error
         self._clock_offset, self._turns = time.time() - time.monotonic(), 0.0
         guard, recovery = HandGuard(config.guard), Recovery(config.recovery)
         self._cycle = HandCycle(group, self.calibration, guard, recovery)
-        self._loop = HandLoop(self._cycle.run, self._cycle.release, 1 / config.rate)
+        self._loop = HandLoop(self._cycle.run, self._cycle.close, 1 / config.rate)
         self._loop.start()
 
     def close(self) -> None:
@@ -109,14 +99,23 @@ class DynamixelHand:
             loop.stop()
         except TimeoutError as error:
             raise HandError(str(error)) from error
-        if cycle.fault.startswith("torque may be on"):
-            raise HandError(cycle.fault)
+        if cycle.fault.torque_unsure:
+            raise HandError(f"torque may be on: {cycle.fault.torque_unsure}")
 
     def enable(self) -> None:
         """Switch torque on, holding the pose measured at this moment.
 
-        A fault that waits for a person is forgotten by it, if it is gone.
+        A fault that waits for a person is forgotten by it, or mended if it is still there. A hand
+        whose port was gone is connected anew.
+
+        Raises:
+            HandLimpError: a fault is being mended now.
+            HandError: the hand can not be switched on.
         """
+        if self._loop is not None and self._loop.error is not None:
+            with contextlib.suppress(HandError):  # what the old port left is not this one's
+                self.close()
+            self.connect()
         self._do(lambda cycle: cycle.switch_on())
 
     def disable(self) -> None:
@@ -131,8 +130,9 @@ class DynamixelHand:
     @property
     def fault(self) -> str:
         """What keeps the hand from being driven at this moment; empty where nothing does."""
-        _, cycle = self._connected()
-        return cycle.fault
+        if self._loop is None or self._cycle is None:
+            return ""
+        return self._ended(self._loop) or self._cycle.fault.text
 
     # Measuring and moving.
 
@@ -146,7 +146,8 @@ class DynamixelHand:
 
     def _state(self, sample: MotorSample) -> HandState:
         _, cycle = self._connected()
-        angles, velocity, effort = cycle.pose(sample), cycle.velocity(sample), cycle.effort(sample)
+        angles, velocity = cycle.angles(sample), cycle.velocity(sample)
+        effort = cycle.effort(sample)
         return HandState(
             stamp=sample.stamp + self._clock_offset,
             joint_position=angles[:NUM_JOINTS],
@@ -166,7 +167,7 @@ class DynamixelHand:
         """
         sample = self._fresh_sample()
         _, cycle = self._connected()
-        clamped = self.clamp(target, cycle.pose(sample)[:NUM_JOINTS])
+        clamped = self.clamp(target, cycle.angles(sample)[:NUM_JOINTS])
         with cycle.lock:
             self._require(cycle, cycle.guard.follow(clamped.target, time.monotonic()))
         return clamped.target
@@ -175,28 +176,47 @@ class DynamixelHand:
         """Let time pass: sleep."""
         time.sleep(period_s)
 
-    def reset(self, valve_angle: float) -> Iterator[ResetStage]:
+    def reset(self, valve_angle: float) -> ResetStages:
         """Bring the joints to spec.RESET_POSE and the valve to an angle (rad).
 
         A hand that let go by itself is switched on first. Full turns of the valve are taken off.
+        Whoever does not iterate to the end closes the iterator: the hand stays where it is then.
 
         Raises:
-            HandError: a fault, or something can not be brought to where it belongs.
+            HandLimpError: the hand let go by itself, and can not be taken up yet.
+            HandError: torque is off, or something can not be brought to where it belongs.
         """
         if not math.isfinite(valve_angle):
             raise ValueError(f"valve angle is {valve_angle}, expected an angle in rad")
+        _, cycle = self._connected()
+        if cycle.guard.drive is Drive.LIMP and not cycle.is_wanted:
+            raise HandError("a reset needs torque: call enable() first")
         return self._reset_stages(valve_angle)
 
-    def _reset_stages(self, valve_angle: float) -> Iterator[ResetStage]:
+    def _reset_stages(self, valve_angle: float) -> ResetStages:
         _, cycle = self._connected()
         if cycle.guard.drive is Drive.LIMP:
-            if cycle.fault:
-                raise HandLimpError(cycle.fault)
+            if self.fault:
+                raise HandLimpError(self.fault)
             yield ResetStage("switch on", attempt=1)
             self.enable()
-        yield from scripted_reset(self, valve_angle)
+        if abs(self.pose()[1] - self._turns) > MOST_TURNS * 2 * math.pi:
+            yield ResetStage("forget the valve's turns", attempt=1)
+            self._do(lambda cycle: cycle.recount_valve())
+        try:
+            yield from scripted_reset(self, valve_angle)
+        except (GeneratorExit, HandError):
+            self._stay(cycle)
+            raise
         turned = self.pose()[1] - valve_angle
         self._turns -= 2 * math.pi * round(turned / (2 * math.pi))
+
+    def _stay(self, cycle: HandCycle) -> None:
+        """End the way under way, if any, where the hand is."""
+        with cycle.lock:
+            if cycle.sample is not None:
+                pose = cycle.angles(cycle.sample)[:NUM_JOINTS]
+                cycle.guard.stay(pose, time.monotonic())
 
     def report(self) -> HandReport:
         """Return how the hand is."""
@@ -204,43 +224,52 @@ class DynamixelHand:
         with cycle.lock:
             return HandReport(
                 drive=cycle.guard.drive,
-                fault=cycle.fault,
-                is_held=cycle.is_held,
+                limp_because=cycle.guard.reason if cycle.is_wanted else "",
+                fault=self.fault,
+                is_held=cycle.fault.is_held,
+                torque_unsure=cycle.fault.torque_unsure,
                 recovered=cycle.recovery.count,
                 loop=loop.report(),
                 missed=dict(cycle.missed),
                 damaged=cycle.group.bus.damaged,
                 ids=cycle.group.ids,
-                models=cycle.group.models,
+                limits=self._limits,
                 sample=cycle.sample,
             )
 
     def health(self) -> HandHealth:
         """Return how the hand is; of one that is not connected there is nothing to say."""
-        return HandHealth() if self._loop is None else self.report().health()
+        if self._loop is None:
+            return HandHealth()
+        if ended := self._ended(self._loop):
+            return HandHealth(warnings=(ended,))
+        return self.report().health(time.monotonic() - self.config.guard.blind_for)
 
     def take_events(self) -> list[str]:
         """Return what has happened to the hand since this was last called."""
-        _, cycle = self._connected()
-        with cycle.lock:
-            events, cycle.events = cycle.events, []
-        return events
+        return [] if self._cycle is None else self._cycle.fault.take_events()
 
     # What the scripted reset needs; see scripted_reset.Movable.
 
     def pose(self) -> tuple[Joints, float]:
-        """Wait for the next measurement: joint angles (9,) rad and the valve's angle, rad."""
+        """Wait for the next measurement: joint angles (9,) rad and the valve's angle, rad.
+
+        Who asks looks after the way that the hand is on; a hand that nobody looks after lets go.
+        """
         state = self._state(self._fresh_sample(waits=True))
         _, cycle = self._connected()
-        self._require(cycle, cycle.guard.drive is not Drive.LIMP)
+        with cycle.lock:
+            self._require(cycle, cycle.guard.drive is not Drive.LIMP)
+            cycle.guard.attend(time.monotonic())
         return state.joint_position, state.valve_angle
 
     def glide_to(self, pose: Joints, speed: float) -> float:
         """Lay out a way to a pose (9,) rad; return how long it takes, s."""
-        way = glide(self.pose()[0], pose, time.monotonic(), speed)
+        here, now = self.pose()[0], time.monotonic()
+        way = glide(here, within_limits(pose), now, speed)
         _, cycle = self._connected()
         with cycle.lock:
-            self._require(cycle, cycle.guard.glide(way))
+            self._require(cycle, cycle.guard.glide(way, now))
         return way.duration
 
     def turn_valve(self, angle: float, speed: float) -> float:
@@ -267,6 +296,8 @@ class DynamixelHand:
         loop, cycle = self._connected()
         try:
             return loop.call(lambda: work(cycle))
+        except RecoveringError as error:
+            raise HandLimpError(str(error)) from error
         except BusError as error:
             raise HandError(str(error)) from error
 
@@ -275,21 +306,30 @@ class DynamixelHand:
         _, cycle = self._connected()
         period, now = 1 / self.config.rate, time.monotonic()
         oldest = now if waits else now - period
-        end = now + self.config.guard.blind_for + BEYOND_BLIND * period
+        patience = self.config.guard.blind_for + BEYOND_BLIND * period
+        end = now if self.fault else now + patience
         with cycle.lock:
             while cycle.sample is None or cycle.sample.asked < oldest:
                 if not cycle.lock.wait(max(0.0, end - time.monotonic())):
-                    raise HandLimpError(f"no measurement: {cycle.fault or 'cycles were lost'}")
+                    why = self.fault or "cycles were lost"
+                    raise HandLimpError(f"no measurement: {why}")
             return cycle.sample
 
     def _require(self, cycle: HandCycle, is_driven: bool) -> None:
         if not is_driven:
-            reason = cycle.fault or cycle.guard.reason
+            reason = self.fault or cycle.guard.reason
             raise HandLimpError(f"the hand is limp: {reason}")
 
     def _connected(self) -> tuple[HandLoop, HandCycle]:
         if self._loop is None or self._cycle is None:
             raise HandError("the hand is not connected: call connect() first")
-        if self._loop.error is not None:
-            raise HandError(f"the hand's loop has ended: {self._loop.error}; connect again")
+        if ended := self._ended(self._loop):
+            raise HandError(ended)
         return self._loop, self._cycle
+
+    def _ended(self, loop: HandLoop) -> str:
+        """Say why the loop has ended, empty while it goes on."""
+        if loop.error is None:
+            return ""
+        unsure = self._cycle is not None and self._cycle.fault.torque_unsure
+        return f"{loop.error}; torque may be on" if unsure else str(loop.error)

@@ -1,7 +1,7 @@
 """What a D'Claw can do, simulated or real: its state, its commands and the faults it reports."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -64,6 +64,10 @@ class ResetStage:
     attempt: int
 
 
+ResetStages = Generator[ResetStage, None, None]
+"""The stages of a reset, as they come; closed early, the hand stays where it is."""
+
+
 class Hand(Protocol):
     """A D'Claw with its valve. Every method raises HandError on a fault."""
 
@@ -78,6 +82,9 @@ class Hand(Protocol):
     def health(self) -> HandHealth:
         """Return how the hand is; of one that is not connected there is nothing to say."""
 
+    def take_events(self) -> list[str]:
+        """Return what has happened to the hand by itself since this was last called."""
+
     def connect(self) -> None:
         """Open the hand and check it; torque stays off."""
 
@@ -85,7 +92,10 @@ class Hand(Protocol):
         """Switch torque off and let go of the hand; does nothing on a closed one."""
 
     def enable(self) -> None:
-        """Switch torque on, holding the pose measured at this moment."""
+        """Switch torque on, holding the pose measured at this moment.
+
+        Raises HandLimpError where a fault is being mended: a reset can take the hand up later.
+        """
 
     def disable(self) -> None:
         """Switch torque off; does nothing where it is off already."""
@@ -99,8 +109,8 @@ class Hand(Protocol):
     def advance(self, period_s: float) -> None:
         """Let time pass: integrate in simulation, sleep on hardware."""
 
-    def reset(self, valve_angle: float) -> Iterator[ResetStage]:
+    def reset(self, valve_angle: float) -> ResetStages:
         """Bring the joints to spec.RESET_POSE and the valve to an angle (rad).
 
-        The work is done while the stages are iterated: iterate to the end.
+        The work is done while the stages are iterated: iterate to the end, or close them.
         """

@@ -8,21 +8,28 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
 from smm_ros.dclaw.calibration import Calibration
 from smm_ros.dclaw.dynamixel import registers as reg
-from smm_ros.dclaw.dynamixel.bus_errors import BusError, MissingReplyError
+from smm_ros.dclaw.dynamixel.bus_errors import BusError, MissingReplyError, PortError
 from smm_ros.dclaw.dynamixel.motor_sample import MotorSample, RestartedError
 from smm_ros.dclaw.dynamixel.motors import MotorGroup
-from smm_ros.dclaw.glide import Glide
-from smm_ros.dclaw.hand_guard import Drive, HandGuard
+from smm_ros.dclaw.dynamixel.registers import Mode
+from smm_ros.dclaw.glide import Array, Glide
+from smm_ros.dclaw.hand_fault import HandFault, Trouble
+from smm_ros.dclaw.hand_guard import OUTSIDE, Drive, HandGuard
 from smm_ros.dclaw.recovery import Recovery
-from smm_ros.dclaw.spec import NUM_JOINTS, Joints
+from smm_ros.dclaw.safety_clamp import within_limits
+from smm_ros.dclaw.spec import JOINT_NAMES, NUM_JOINTS, Joints
 
 _VALVE = NUM_JOINTS
+
+
+class RecoveringError(BusError):
+    """The hand is limp now, and comes back by itself."""
 
 
 class HandCycle:
@@ -36,36 +43,32 @@ class HandCycle:
         recovery: Recovery,
     ) -> None:
         self.group, self.guard, self.recovery = group, guard, recovery
+        self.fault = HandFault()
         self.lock = threading.Condition()
-        """To be held where others look; it is notified of every measurement."""
+        """To be held where others look at `guard`; it is notified of every measurement."""
         self.sample: MotorSample | None = None
         """The newest measurement."""
-        self.fault = ""
-        """What keeps the hand from being driven."""
-        self.is_held = False
-        """Whether a fault waits for a person."""
+        self.is_wanted = False
+        """Whether a limp hand let go by itself, and may be taken up again."""
         self.missed: Counter[int] = Counter()
         """Cycles so far without a measurement, by the first motor that did not answer."""
-        self.events: list[str] = []
-        """What has happened to the hand since somebody last took these away."""
         self._ids, self._direction = calibration.ids, calibration.direction
         self._zero = calibration.zero
         self._valve_way: Glide | None = None
-        self._suspects: set[int] = set()
         self._steps: Iterator[float] | None = None
         self._next_step = 0.0
 
-    # For others, with the lock held.
+    # For others.
 
-    def pose(self, sample: MotorSample) -> Joints:
+    def angles(self, sample: MotorSample) -> Array:
         """Return the angles of joints and valve, (10,) rad."""
         return self._direction * sample.position + self._zero
 
-    def velocity(self, sample: MotorSample) -> Joints:
+    def velocity(self, sample: MotorSample) -> Array:
         """Return those of joints and valve, (10,) rad/s."""
         return self._direction * sample.velocity
 
-    def effort(self, sample: MotorSample) -> Joints:
+    def effort(self, sample: MotorSample) -> Array:
         """Return the torques of joints and valve, (10,) N m."""
         constants = np.array([model.torque_constant for model in self.group.models])
         return self._direction * sample.current * constants
@@ -73,69 +76,105 @@ class HandCycle:
     # The cycle.
 
     def run(self) -> None:
-        """Measure once; send goals where the hand is driven."""
+        """Measure once; send goals where the hand is driven.
+
+        Raises:
+            PortError: the port is gone; nothing can be done any more.
+        """
         if self._steps is not None:
             self._recover(self._steps)
             return
         try:
-            sample = self.group.sample()
+            self._take(self.group.sample())
+        except PortError:
+            raise
         except RestartedError as error:
-            self._fail(str(error), error.motors, {})
-            return
+            self._fail(self._restarted(error))
         except BusError as error:
             self._miss(error)
-            return
-        text, failed, errors = self._trouble(sample)
+
+    def _take(self, sample: MotorSample) -> None:
+        """Take a measurement of all motors."""
+        trouble = self._trouble(sample)
         with self.lock:
             self.sample = sample
             was_limp = self.guard.drive is Drive.LIMP
-            goals = self.guard.measured(self.pose(sample)[:NUM_JOINTS], sample.stamp)
+            goals = self.guard.measured(self._pose(sample), sample.stamp)
             self.lock.notify_all()
-        if text:
-            self._fail(text, failed, errors)
+        if trouble.text:
+            self._fail(trouble)
             return
-        if not self.is_held:
-            self.fault = ""  # all is well, by the motors' own account
-        if not was_limp and goals is None:
-            self._let_go(self.guard.reason)
-        elif goals is not None:
+        if not self.fault.is_held:
+            self.fault.clear()  # all is well, by the motors' own account
+        self.fault.torque_unsure = ""
+        if goals is not None:
             self._send(goals, sample.stamp)
+        elif not was_limp:
+            self.fault.tell(f"let go: {self.guard.reason}")
+            self._let_go(self.guard.reason)
+
+    def _pose(self, sample: MotorSample) -> Joints:
+        return self.angles(sample)[:NUM_JOINTS]
+
+    def _send(self, goals: Joints, now: float) -> None:
+        angles, ids = goals, self._ids[:NUM_JOINTS]
+        if self._valve_way is not None:
+            angles, ids = np.concatenate([goals, self._valve_way.at(now)]), self._ids
+        count = len(ids)
+        motors = (angles - self._zero[:count]) * self._direction[:count]
+        self.group.drive(dict(zip(ids, motors.tolist(), strict=True)))
+
+    # What is asked for between two cycles.
 
     def switch_on(self) -> None:
         """Switch the fingers on where they are; a person who asks for it has looked at the hand.
 
         Raises:
-            BusError: a fault is not gone, or a motor does not answer.
+            RecoveringError: a fault is being mended.
+            BusError: a fault is not gone, a motor does not answer, or a joint is too far outside
+                its limits to be brought back.
         """
-        if self.is_held:
+        self.is_wanted = True
+        if self.fault.is_held:
             self._take_up()
-        if self.fault:
-            raise BusError(self.fault)
+        elif not self.fault.text:
+            self.run()  # a fault that is there has to be known first
+        if self._steps is not None:
+            raise RecoveringError(self.fault.text)
+        if self.fault.text:
+            raise BusError(self.fault.text)
         try:
+            _require_near(self._pose(self.group.sample()))
             self.group.torque_on(self._ids[:NUM_JOINTS])
             sample = self.group.sample()
         except BusError:
             self._let_go("the hand could not be switched on")
             raise
         with self.lock:
-            self.guard.hold(self.pose(sample)[:NUM_JOINTS], sample.stamp)
+            self.guard.hold(self._pose(sample), sample.stamp)
 
     def _take_up(self) -> None:
         """A person has looked at a fault: forget it, or start the motors that have it anew."""
+        try:
+            trouble = self._trouble(self.group.sample())
+        except RestartedError as error:
+            trouble = self._restarted(error)
         self.recovery.forgive()
-        self.is_held = False
-        text, failed, errors = self._trouble(self.group.sample())
-        self.fault = text
-        if text:
-            self._begin_recovery(failed, errors)
-            raise BusError(f"{text}; set up anew now, try again in some seconds")
+        self.fault.is_held = False
+        if not trouble.text:
+            self.fault.clear()
+            return
+        self.fault.set(trouble.text)
+        self._begin_recovery(trouble)
 
     def switch_off(self, reason: str) -> None:
-        """Switch all torque off; raises BusError where a motor does not say that it is."""
-        with self.lock:
-            self.guard.limp(reason)
-        self._valve_way = None
-        self.group.torque_off()
+        """Switch all torque off, as somebody asks for.
+
+        Raises:
+            BusError: a motor does not say that it is off.
+        """
+        self.is_wanted = False
+        self._release(reason)
 
     def turn_valve(self, way: Glide) -> None:
         """Switch the valve's motor on, and go a way (1,) rad with it."""
@@ -151,29 +190,31 @@ class HandCycle:
         self._valve_way = None
         self.group.torque_off(self._ids[_VALVE:])
 
-    def release(self) -> None:
+    def recount_valve(self) -> None:
+        """Have the valve's motor forget its full turns: of its goals only so many can be told."""
+        self.release_valve()
+        valve = self._ids[_VALVE]
+        # It counts from within one turn when it comes into this mode, and goes on in the other.
+        self.group.bus.ensure(valve, reg.OPERATING_MODE, Mode.POSITION)
+        self.group.configure((valve,))
+
+    def close(self) -> None:
         """Let go of everything: the last that is done, on every way out."""
         try:
             self.switch_off("the hand was closed")
         except BusError as error:
-            self.fault = f"torque may be on: {error}"
+            self.fault.set(f"{error}; torque may be on")
         finally:
             self.group.bus.close()
 
-    def _send(self, goals: Joints, now: float) -> None:
-        angles, ids = goals, self._ids[:NUM_JOINTS]
-        if self._valve_way is not None:
-            angles, ids = np.concatenate([goals, self._valve_way.at(now)]), self._ids
-        count = len(ids)
-        motors = (angles - self._zero[:count]) * self._direction[:count]
-        self.group.drive(dict(zip(ids, motors.tolist(), strict=True)))
-
     # What goes wrong.
 
-    def _trouble(self, sample: MotorSample) -> tuple[str, set[int], dict[int, int]]:
-        """Return what is wrong by the motors' own account: in words, with whom, which errors."""
-        words, failed, errors = [], set(self._suspects), dict[int, int]()
+    def _trouble(self, sample: MotorSample) -> Trouble:
+        """Return what is wrong by the motors' own account."""
+        absent, now = self.fault.absent, sample.stamp
+        words, failed, errors, holds_torque = [], set(absent), dict[int, int](), False
         for i, motor in enumerate(self._ids):
+            holds_torque |= bool(sample.torque_on[i]) and not self._is_driven(i)
             if status := int(sample.errors[i]):
                 errors[motor] = status
                 words.append(f"motor {motor} reports {', '.join(reg.hardware_errors(status))}")
@@ -184,9 +225,26 @@ class HandCycle:
                 failed.add(motor)
                 state = "holds torque unasked" if sample.torque_on[i] else "has let go"
                 words.append(f"motor {motor} {state}")
-        if self._suspects and not words:
-            words.append(f"motor {', '.join(map(str, sorted(self._suspects)))} answers again")
-        return "; ".join(words), failed, errors
+        absence = max((now - since for since in absent.values()), default=0.0)
+        if absent and not words:
+            names = ", ".join(map(str, sorted(absent)))
+            words.append(f"motor {names} answers again after {absence:.2f} s")
+        return Trouble(
+            "; ".join(words),
+            frozenset(failed),
+            errors,
+            holds_torque=holds_torque,
+            absence=absence,
+        )
+
+    def _restarted(self, error: RestartedError) -> Trouble:
+        absent, now = self.fault.absent, time.monotonic()
+        return Trouble(
+            str(error),
+            failed=frozenset(error.motors) | frozenset(absent),
+            restarted=frozenset(error.motors),
+            absence=max((now - since for since in absent.values()), default=0.0),
+        )
 
     def _is_driven(self, place: int) -> bool:
         """Return whether the motor at a place of the ids is meant to hold torque."""
@@ -194,42 +252,36 @@ class HandCycle:
         return not is_limp if place < NUM_JOINTS else self._valve_way is not None
 
     def _miss(self, error: BusError) -> None:
-        """Take that a cycle had no measurement."""
+        """Take that a cycle had no measurement: of a single one nothing more comes."""
+        now = time.monotonic()
+        missing = error.missing if isinstance(error, MissingReplyError) else ()
         with self.lock:
-            if isinstance(error, MissingReplyError):
-                self.missed[error.missing[0]] += 1
-            lets_go = self.guard.missed(time.monotonic(), str(error))
-            # A single cycle without a measurement is only counted.
-            if self.guard.drive is Drive.LIMP and self.guard.is_blind(time.monotonic()):
-                self._note(str(error))
-                self._suspects.update(getattr(error, "missing", ()))
+            if missing:
+                self.missed[missing[0]] += 1
+            lets_go = self.guard.missed(now, str(error))
+            is_lost = self.guard.drive is Drive.LIMP and self.guard.is_blind(now)
             self.lock.notify_all()
+        if is_lost:
+            self.fault.lose(missing, str(error), now)
         if lets_go:
             self._let_go(str(error))
 
-    def _fail(self, text: str, failed: Collection[int], errors: Mapping[int, int]) -> None:
+    def _fail(self, trouble: Trouble) -> None:
         """Let go, and begin to recover unless that is for a person to decide."""
-        self._let_go(text)
-        if self.is_held:
+        is_limp = self.guard.drive is Drive.LIMP
+        if not is_limp or trouble.holds_torque or self.fault.torque_unsure:
+            self._let_go(trouble.text)
+        if self.fault.is_held:
             return
-        now = time.monotonic()
-        refusal = self.recovery.refusal(errors, now)
-        with self.lock:
-            self.is_held = bool(refusal)
-            self._note(f"{text}; {refusal}" if refusal else text)
+        refusal = self.recovery.refusal(trouble, time.monotonic())
+        text = f"{trouble.text}; {refusal}" if refusal else trouble.text
+        self.fault.set(text, is_held=bool(refusal))
         if not refusal:
-            self._begin_recovery(failed, errors)
+            self._begin_recovery(trouble)
 
-    def _begin_recovery(self, failed: Collection[int], errors: Mapping[int, int]) -> None:
-        now = time.monotonic()
-        self._steps = self.recovery.steps(self.group, failed, errors, now)
-        self._next_step = now
-
-    def _let_go(self, reason: str) -> None:
-        try:
-            self.switch_off(reason)
-        except BusError as error:
-            self._note(f"{reason}; torque may be on: {error}")
+    def _begin_recovery(self, trouble: Trouble) -> None:
+        self._next_step = time.monotonic()
+        self._steps = self.recovery.steps(self.group, trouble, self._next_step)
 
     def _recover(self, steps: Iterator[float]) -> None:
         now = time.monotonic()
@@ -239,14 +291,37 @@ class HandCycle:
             self._next_step = now + next(steps)
             return
         except StopIteration:
-            self._suspects.clear()
-            self.events.append(f"recovered from: {self.fault}")
-            self.fault = ""
+            self.fault.tell(f"recovered from: {self.fault.text}")
+            self.fault.clear()
         except BusError as error:
-            self._note(f"{self.fault}; not recovered: {error}")
+            self.fault.tell(f"not recovered: {error}")
         self._steps = None
 
-    def _note(self, fault: str) -> None:
-        if fault != self.fault:
-            self.events.append(fault)
-        self.fault = fault
+    def _let_go(self, reason: str) -> None:
+        """Switch off what nobody asked to: whatever comes of it is told, not raised."""
+        try:
+            self._release(reason)
+        except BusError as error:
+            self.fault.tell(f"torque may be on: {error}")
+
+    def _release(self, reason: str) -> None:
+        with self.lock:
+            self.guard.limp(reason)
+        self._valve_way = None
+        try:
+            self.group.torque_off()
+        except BusError as error:
+            self.fault.torque_unsure = str(error)
+            raise
+        self.fault.torque_unsure = ""
+
+
+def _require_near(pose: Joints) -> None:
+    """Raise BusError where a joint is too far outside its limits (9,) rad."""
+    outside = np.abs(pose - within_limits(pose))
+    worst = int(outside.argmax())
+    if outside[worst] > OUTSIDE:
+        raise BusError(
+            f"{JOINT_NAMES[worst]} is at {pose[worst]:.2f} rad, {outside[worst]:.2f} outside its "
+            "limits: bring it back by hand; if it is where it belongs, run `smm calibrate`"
+        )

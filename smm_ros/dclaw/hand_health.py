@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel import units
-from smm_ros.dclaw.dynamixel.motor_sample import MotorSample
-from smm_ros.dclaw.dynamixel.registers import Model
+from smm_ros.dclaw.dynamixel.motor_sample import Array, MotorSample
+from smm_ros.dclaw.dynamixel.motors import MotorGroup
 from smm_ros.dclaw.hand import HandHealth
 from smm_ros.dclaw.hand_guard import Drive
 from smm_ros.dclaw.hand_loop import LoopReport
@@ -20,13 +22,44 @@ LOW = 1.0
 
 
 @dataclass(frozen=True)
+class Limits:
+    """At what each motor switches itself off, in the order of ids; (N,) each."""
+
+    temperature: Array
+    """Highest, degrees Celsius."""
+    voltage: Array
+    """Lowest, V."""
+
+    def warnings(self, ids: Sequence[int], sample: MotorSample) -> Iterator[str]:
+        """Name the motors that come near."""
+        for i, motor in enumerate(ids):
+            celsius, volts = sample.temperature[i], sample.voltage[i]
+            if celsius >= self.temperature[i] - WARM:
+                limit = self.temperature[i]
+                yield f"motor {motor} is at {celsius:.0f} C, its limit is {limit:.0f}"
+            if volts <= self.voltage[i] + LOW:
+                yield f"motor {motor} gets {volts:.1f} V, it needs {self.voltage[i]:.1f}"
+
+
+def read_limits(group: MotorGroup) -> Limits:
+    """Ask all motors; raises BusError."""
+    celsius = [group.bus.read(motor, reg.TEMPERATURE_LIMIT) for motor in group.ids]
+    volts = [group.bus.read(motor, reg.MIN_VOLTAGE_LIMIT) for motor in group.ids]
+    return Limits(np.array(celsius, float), np.array(volts) * units.VOLTAGE)
+
+
+@dataclass(frozen=True)
 class HandReport:
     """The state of a real hand and of its loop."""
 
     drive: Drive
+    limp_because: str
+    """Why the hand let go, if it was by itself."""
     fault: str
     is_held: bool
     """Whether the fault waits for a person."""
+    torque_unsure: str
+    """Why torque may be on though it was switched off."""
     recovered: int
     """Recoveries so far."""
     loop: LoopReport
@@ -35,12 +68,12 @@ class HandReport:
     damaged: int
     """Packets with a wrong CRC so far."""
     ids: tuple[int, ...]
-    models: Sequence[Model]
+    limits: Limits
     sample: MotorSample | None
     """The newest measurement, in the order of ids."""
 
-    def health(self) -> HandHealth:
-        """Return it as figures and warnings."""
+    def health(self, oldest: float) -> HandHealth:
+        """Return it as figures and warnings; of measurements only what is no older (s)."""
         periods = self.loop.periods
         values: dict[str, int | float | str] = {
             "drive": self.drive.value,
@@ -55,24 +88,21 @@ class HandReport:
             "recoveries": self.recovered,
         }
         values |= {f"missed: motor {motor}": count for motor, count in self.missed.items()}
-        if self.sample is not None:
-            values |= {
-                "highest temperature (C)": float(self.sample.temperature.max()),
-                "lowest voltage (V)": float(self.sample.voltage.min()),
-                "highest current (A)": float(abs(self.sample.current).max()),
-            }
-        return HandHealth(values, tuple(self._warnings()))
+        sample = self.sample
+        if sample is None or sample.stamp < oldest:
+            return HandHealth(values, tuple(self._warnings()))
+        values |= {
+            "torque": f"{int(sample.torque_on.sum())} of {len(self.ids)} motors",
+            "highest temperature (C)": float(sample.temperature.max()),
+            "lowest voltage (V)": float(sample.voltage.min()),
+            "highest current (A)": float(abs(sample.current).max()),
+        }
+        return HandHealth(values, (*self._warnings(), *self.limits.warnings(self.ids, sample)))
 
     def _warnings(self) -> list[str]:
-        found: list[str] = []
-        if self.sample is None:
-            return found
-        limit = float(reg.TEMPERATURE_LIMIT.default)
-        for i, (motor, model) in enumerate(zip(self.ids, self.models, strict=True)):
-            celsius, volts = self.sample.temperature[i], self.sample.voltage[i]
-            least = model.min_voltage * units.VOLTAGE
-            if celsius >= limit - WARM:
-                found.append(f"motor {motor} is at {celsius:.0f} C, its limit is {limit:.0f}")
-            if volts <= least + LOW:
-                found.append(f"motor {motor} gets {volts:.1f} V, it needs {least:.1f}")
+        found = []
+        if self.torque_unsure:
+            found.append(f"torque may be on: {self.torque_unsure}")
+        if self.drive is Drive.LIMP and self.limp_because and not self.fault:
+            found.append(f"limp: {self.limp_because}; a reset takes the hand up again")
         return found

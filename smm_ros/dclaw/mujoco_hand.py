@@ -1,13 +1,12 @@
 """The hand's twin: the D'Claw of urdf/dclaw.xml in MuJoCo."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import mujoco
 import numpy as np
 
-from smm_ros.dclaw.hand import HandError, HandHealth, HandState, ResetStage
+from smm_ros.dclaw.hand import HandError, HandHealth, HandState, ResetStage, ResetStages
 from smm_ros.dclaw.safety_clamp import SafetyClamp
 from smm_ros.dclaw.spec import (
     CONTROL_PERIOD,
@@ -79,6 +78,10 @@ class MujocoHand:
     def health(self) -> HandHealth:
         """The twin is always well."""
         return HandHealth()
+
+    def take_events(self) -> list[str]:
+        """Nothing ever happens to the twin by itself."""
+        return []
 
     def connect(self) -> None:
         """Load the model in its reset pose, torque off."""
@@ -153,7 +156,7 @@ class MujocoHand:
         mujoco.mj_step(model, data, num_steps)
         self._tick(num_steps)
 
-    def reset(self, valve_angle: float) -> Iterator[ResetStage]:
+    def reset(self, valve_angle: float) -> ResetStages:
         """Put joints and valve where they belong, at rest; one control period goes by.
 
         Raises:
@@ -167,7 +170,7 @@ class MujocoHand:
             )
         return self._reset_stages(valve_angle)
 
-    def _reset_stages(self, valve_angle: float) -> Iterator[ResetStage]:
+    def _reset_stages(self, valve_angle: float) -> ResetStages:
         yield ResetStage("place", attempt=1)
         self._powered("reset")
         self._place(valve_angle)
@@ -203,7 +206,7 @@ class MujocoHand:
     def _powered(self, action: str) -> tuple[mujoco.MjModel, mujoco.MjData]:
         model, data = self._connected()
         if model.opt.disableactuator != _TORQUE_ON:
-            raise HandError(f"{action} needs torque: call enable() first")
+            raise HandError(f"a {action} needs torque: call enable() first")
         return model, data
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel.bus_errors import BusError
 from smm_ros.dclaw.dynamixel.motors import MotorGroup
+from smm_ros.dclaw.hand_fault import Trouble
 
 HOUR = 3600.0
 BOOT_TIME = 0.5
 """After a reboot a motor is left alone for so long, s."""
+LONGEST_ABSENCE = 1.0
+"""A motor that was away for longer was taken away by somebody: a plug, a switch; s."""
 
 SELF_HEALING = 1 << reg.OVERLOAD_BIT
 """Errors that a reboot is the cure of; any other is for a person to look at."""
@@ -45,15 +48,19 @@ class Recovery:
         """Recoveries so far that went well."""
         self._begun: deque[float] = deque()
 
-    def refusal(self, errors: Mapping[int, int], now: float) -> str:
-        """Say why motors with these hardware error states are left alone, empty if they are not.
+    def refusal(self, trouble: Trouble, now: float) -> str:
+        """Say why the hand waits for a person; empty where it recovers by itself.
 
         `now` is in s of a clock that only goes forward.
         """
-        for motor, status in errors.items():
+        for motor, status in trouble.errors.items():
             if status & ~SELF_HEALING:
                 names = ", ".join(reg.hardware_errors(status & ~SELF_HEALING))
                 return f"motor {motor} reports {names}: look at it, then clear the stop"
+        # Whoever used the power switch, or pulled a plug, did not mean the hand to go on as soon
+        # as he undoes it: his own hand may be in there.
+        if len(trouble.restarted) > 1 or trouble.absence > LONGEST_ABSENCE:
+            return "as after the power switch or a plug: look at the hand, then clear the stop"
         while self._begun and now - self._begun[0] > HOUR:
             self._begun.popleft()
         if len(self._begun) >= self.config.per_hour:
@@ -67,22 +74,21 @@ class Recovery:
         """Forget the recoveries so far: a person has looked."""
         self._begun.clear()
 
-    def steps(
-        self, group: MotorGroup, failed: Collection[int], errors: Mapping[int, int], now: float
-    ) -> Iterator[float]:
-        """Recover motors: `failed` are set up again, those with errors started anew before.
+    def steps(self, group: MotorGroup, trouble: Trouble, now: float) -> Iterator[float]:
+        """Set up again what has failed; start motors with hardware errors anew before.
 
         Yields how long to wait before the next step, s.
 
         Raises:
             BusError: it did not work.
         """
+        errors = trouble.errors
         self._begun.append(now)
         yield self.config.rest if errors else 0.0
         for motor in errors:
             group.bus.reboot(motor)
         yield BOOT_TIME if errors else 0.0
-        group.configure(sorted({*failed, *errors}))
+        group.configure(sorted({*trouble.failed, *errors}))
         for motor in errors:
             status = group.bus.read(motor, reg.HARDWARE_ERROR_STATUS)
             if status:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from smm_ros.dclaw.hand import HandError, ResetStage
+from smm_ros.dclaw.hand import HandError, ResetStage, ResetStages
 from smm_ros.dclaw.spec import JOINT_NAMES, POSITION_HIGH, POSITION_LOW, RESET_POSE, Joints
 
 ATTEMPTS = 3
@@ -50,7 +50,7 @@ class Movable(Protocol):
         """Return the time, s."""
 
 
-def scripted_reset(hand: Movable, valve_angle: float) -> Iterator[ResetStage]:
+def scripted_reset(hand: Movable, valve_angle: float) -> ResetStages:
     """Bring the joints to spec.RESET_POSE and the valve to an angle (rad, any full turns away).
 
     Yields where it is, many times a second; each step is short.

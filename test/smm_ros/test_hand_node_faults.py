@@ -27,6 +27,7 @@ class FailingHand:
         self.fails_at = self.fault = ""
         self.error: type[HandError] = HandError
         self.warnings: tuple[str, ...] = ()
+        self.events: list[str] = []
         self._time = 0.0
 
     def _note(self, call: str) -> None:
@@ -36,6 +37,10 @@ class FailingHand:
 
     def health(self) -> HandHealth:
         return HandHealth({"lowest voltage (V)": 11.5}, self.warnings)
+
+    def take_events(self) -> list[str]:
+        events, self.events = self.events, []
+        return events
 
     def connect(self) -> None:
         self._note("connect")
@@ -138,7 +143,7 @@ def test_a_person_who_stops_a_paused_hand_has_the_last_word(ros, executor, hand)
         return done()
 
     ros.wait_for(lambda: spun(lambda: bool(stopped) and stopped[-1].data), what="the pause")
-    node.stop()
+    node.halt.stop()
     # The plug that the person touches: measurements fail for a while, and come back.
     hand.fails_at, hand.error = "read", HandLimpError
     for _ in range(40):
@@ -148,7 +153,7 @@ def test_a_person_who_stops_a_paused_hand_has_the_last_word(ros, executor, hand)
     for _ in range(60):
         executor.spin_once(timeout_sec=0.01)
     assert all(message.data for message in stopped[beats:])
-    node.clear_stop()
+    node.halt.clear_stop()
     assert hand.calls[-1] == "enable"
     ros.wait_for(lambda: spun(lambda: not stopped[-1].data), what="the end of the stop")
 
@@ -169,6 +174,6 @@ def test_closing_switches_torque_off_before_letting_go(executor, hand):
 def test_a_stop_that_failed_says_so(ros, executor, hand):
     node = HandNode()
     hand.fails_at = "disable"
-    assert node.stop() == "torque may be on: no answer to disable"
+    assert node.halt.stop() == "torque may be on: no answer to disable"
     hand.fails_at = ""
-    assert node.stop() == ""
+    assert node.halt.stop() == ""
