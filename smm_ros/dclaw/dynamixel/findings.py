@@ -8,6 +8,11 @@ from enum import Enum
 
 from smm_ros.dclaw.dynamixel.registers import Register
 
+WARM = 10.0
+"""K below the limit at which a motor switches itself off: from here on it is worth a warning."""
+LOW = 1.0
+"""V above the least that a motor works with: up to here it is worth a warning."""
+
 
 class Level(Enum):
     """How bad a finding is."""
@@ -16,7 +21,7 @@ class Level(Enum):
     WARNING = "warning"
     """The hand works, but worse than it could, or will not for long."""
     ERROR = "error"
-    """The hand does not work."""
+    """The hand does not work, or not safely."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Finding:
     level: Level
     text: str
     remedy: str = ""
-    """What to do about it, where something is wrong."""
+    """What to do about it, where something is wrong; a person does it unless there are cures."""
     cures: tuple[Cure, ...] = ()
     """What --fix writes."""
     motor: int | None = None
