@@ -1,6 +1,7 @@
 """`smm calibrate`: what is shown is what is written."""
 
 import io
+import itertools
 import math
 import threading
 import time
@@ -17,6 +18,7 @@ from smm_ros.dclaw.calibration import (
     default_calibration,
     read_calibration,
 )
+from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.spec import JOINT_NAMES
 from smm_ros.dclaw.virtual.hand import VirtualHand
 from smm_ros.dclaw.virtual.port import VirtualPort
@@ -25,13 +27,12 @@ NAMES = (*JOINT_NAMES, "valve")
 
 
 def mounted(seed=0):
-    """Return a hand that is mounted anyhow."""
+    """Return a hand that is mounted anyhow, but for the seams of its motors."""
     rng = np.random.default_rng(seed)
+    directions, reads = rng.choice([-1, 1], 10), rng.uniform(1.7, 4.5, 10)
+    rows = zip(NAMES, default_calibration().ids, directions, reads, strict=True)
     return Calibration(
-        tuple(
-            MotorCalibration(name, motor, int(rng.choice([-1, 1])), float(rng.uniform(-3, 3)))
-            for name, motor in zip(NAMES, default_calibration().ids, strict=True)
-        )
+        tuple(MotorCalibration(n, motor, int(d), float(-d * read)) for n, motor, d, read in rows)
     )
 
 
@@ -66,7 +67,7 @@ def test_a_joint_that_was_not_moved_is_named():
 def test_joints_mounted_otherwise_than_robels_are_remarked():
     assert remarks(default_calibration()) == []
     motors = list(default_calibration().motors)
-    motors[0] = MotorCalibration("joint_10", 10, -1, 0.0)
+    motors[0] = MotorCalibration("joint_10", 10, -1, 1.6)
     motors[1] = MotorCalibration("joint_11", 11, 1, motors[1].zero + 0.5)
     assert remarks(Calibration(tuple(motors))) == [
         "joint_10 turns the other way than on ROBEL's hand",
@@ -74,26 +75,43 @@ def test_joints_mounted_otherwise_than_robels_are_remarked():
     ]
 
 
-class Group:
-    """Motors that move by so much from one look to the next, rad."""
+@pytest.mark.parametrize("turns", [-3, -1, 1, 2])
+def test_turns_since_the_power_was_switched_on_do_not_matter(turns):
+    hand = mounted()
+    zero = motors_at(hand, np.zeros(10)) + turns * 2 * math.pi
+    found = from_poses(default_calibration(), zero, motors_at(hand, np.full(10, 0.3)))
+    np.testing.assert_allclose(found.zero, hand.zero)
+    np.testing.assert_array_equal(found.direction, hand.direction)
 
-    ids = tuple(range(10, 20))
 
-    def __init__(self, step):
-        self._position, self._step = np.zeros(10), step
+def test_all_joints_whose_motors_start_anew_within_their_range_are_named():
+    zero = motors_at(default_calibration(), np.zeros(10))
+    zero[1], zero[5] = -0.3, 0.9
+    with pytest.raises(CalibrationError, match="joint_11.* at 0.30 rad") as caught:
+        from_poses(default_calibration(), zero, None)
+    assert "joint_22 (motor 22): the motor's angle jumps by a turn at -0.90" in str(caught.value)
 
-    def sample(self):
-        self._position = self._position + self._step
-        return type("Sample", (), {"position": self._position})
+
+def walk(step, start=0.0):
+    """Return what measures motors that move by so much from one look to the next, rad."""
+    turns = itertools.count()
+    return lambda: (start + np.asarray(step) * next(turns)) % (2 * math.pi)
 
 
 def test_motors_that_move_while_they_are_looked_at_are_refused(monkeypatch):
     monkeypatch.setattr(calibrate, "LOOKS", 5)
     step = np.zeros(10)
     step[3] = 0.02
+    ids = tuple(range(10, 20))
     with pytest.raises(CalibrationError, match="motor 13 moved by 4.6 degrees: hold it still"):
-        look(Group(step))
-    np.testing.assert_allclose(look(Group(np.zeros(10))), 0.0)
+        look(walk(step, 1.0), ids)
+    np.testing.assert_allclose(look(walk(np.zeros(10), 1.0), ids), 1.0)
+
+
+def test_a_motor_that_stands_where_its_turn_begins_stands_still(monkeypatch):
+    monkeypatch.setattr(calibrate, "LOOKS", 5)
+    found = look(walk(np.full(10, 0.002), -0.004), range(10))
+    np.testing.assert_allclose(np.sin(found), 0.0, atol=1e-9)
 
 
 class Stdin(io.TextIOBase):
@@ -135,13 +153,65 @@ def test_a_hand_is_calibrated_by_showing_it(port, tmp_path, monkeypatch, capsys)
     assert f"wrote {path}" in capsys.readouterr().out
 
 
-def test_a_file_that_exists_and_an_input_that_ends_are_errors(port, tmp_path, monkeypatch, capsys):
+def eeprom(port):
+    registers = [register for register in reg.REGISTERS if register.is_eeprom]
+    return [[servo.get(register) for register in registers] for servo in port.hand.servos]
+
+
+def test_only_torque_is_written(port, tmp_path, monkeypatch):
+    before = eeprom(port)
+    port.hand.servo(11).set(reg.TORQUE_ENABLE, 1)
+    monkeypatch.setattr("sys.stdin", Stdin(port, []))
+    assert main([port.path, str(tmp_path / "hand.yaml")]) == 1
+    assert eeprom(port) == before
+    assert port.hand.servo(11).get(reg.TORQUE_ENABLE) == 0
+
+
+def test_an_input_that_ends_and_an_interrupt_leave_no_file(port, tmp_path, monkeypatch, capsys):
     path = tmp_path / "hand.yaml"
     monkeypatch.setattr("sys.stdin", Stdin(port, []))
     assert main([port.path, str(path)]) == 1
     assert "the input ended before Enter was pressed" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", Interrupted())
+    assert main([port.path, str(path)]) == 130
+    assert "interrupted, nothing was written" in capsys.readouterr().out
     assert not path.exists()
-    path.write_text("mine")
-    assert main([port.path, str(path)]) == 1
-    assert "exists; name a new file" in capsys.readouterr().err
-    assert path.read_text() == "mine"
+
+
+class Interrupted:
+    """Somebody presses Ctrl-C."""
+
+    def readline(self):
+        raise KeyboardInterrupt
+
+
+def test_motors_that_count_otherwise_are_refused(port, tmp_path, capsys):
+    port.hand.servo(12).set(reg.HOMING_OFFSET, 100)
+    assert main([port.path, str(tmp_path / "hand.yaml")]) == 1
+    error = capsys.readouterr().err
+    assert "motor 12 has homing_offset 100, expected 0" in error
+    assert f"run 'smm doctor {port.path} --fix' first" in error
+
+
+def test_a_motor_that_is_not_there_and_a_port_that_is_none_are_told(port, tmp_path, capsys):
+    path = str(tmp_path / "hand.yaml")
+    port.command("silent 21")
+    assert main([port.path, path]) == 1
+    error = capsys.readouterr().err
+    assert "no answer of motor 21" in error
+    assert f"'smm doctor {port.path}'" in error
+    assert main(["/dev/none", path]) == 1
+    assert "error: there is no port /dev/none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("mine.yaml", "exists; name a new file"), ("none/hand.yaml", "can not be written")],
+)
+def test_a_file_that_can_not_be_written_is_wrong_use(name, message, tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text("mine")
+    with pytest.raises(SystemExit) as end:
+        main(["/dev/none", str(tmp_path / name)])
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+    assert (tmp_path / "mine.yaml").read_text() == "mine"
