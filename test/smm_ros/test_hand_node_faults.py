@@ -6,16 +6,26 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from smm_ros import hand_node
-from smm_ros.dclaw.hand import HandError, HandHealth, HandLimpError, HandState
+from smm_ros.action import ResetHand
+from smm_ros.conversions import reset_goal
+from smm_ros.dclaw.hand import (
+    HandError,
+    HandHealth,
+    HandLimpError,
+    HandState,
+    ResetStage,
+    ResetStages,
+)
 from smm_ros.dclaw.safety_clamp import SafetyClamp
 from smm_ros.hand_node import HandNode
-from smm_ros.interfaces import CLEAR_STOP, DIAGNOSTICS, STOPPED, STOPPED_QOS
+from smm_ros.interfaces import CLEAR_STOP, DIAGNOSTICS, RESET_HAND, STOPPED, STOPPED_QOS
 
 
 class FailingHand:
@@ -57,6 +67,16 @@ class FailingHand:
     def advance(self, period_s: float) -> None:
         self._note("advance")
         self._time += period_s
+
+    def reset(self, valve_angle: float) -> ResetStages:
+        self._note("reset")
+        try:
+            for _ in range(3):
+                yield ResetStage("turn", attempt=3)
+                self._time += 0.1
+            self._note("last stage")
+        finally:
+            self._note("reset ended")
 
     def read(self) -> HandState:
         self._note("read")
@@ -177,3 +197,104 @@ def test_a_stop_that_failed_says_so(ros, executor, hand):
     assert node.halt.stop() == "torque may be on: no answer to disable"
     hand.fails_at = ""
     assert node.halt.stop() == ""
+
+
+class Spun:
+    """A hand node that is spun while the test waits for something."""
+
+    def __init__(self, ros, executor) -> None:
+        self.node, self._ros, self._executor = HandNode(), ros, executor
+        executor.add_node(self.node)
+        self.reports = ros.collect(DiagnosticArray, DIAGNOSTICS)
+        self.stopped = ros.collect(Bool, STOPPED, STOPPED_QOS)
+        self._resets = ActionClient(ros.node, ResetHand, RESET_HAND)
+        self.wait_for(self._resets.server_is_ready)
+
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        def spun() -> object:
+            self._executor.spin_once(timeout_sec=0.01)
+            return condition()
+
+        self._ros.wait_for(spun)
+
+    def shows(self, text: str) -> bool:
+        return bool(self.reports) and text in self.reports[-1].status[0].message
+
+    def is_stopped(self) -> bool:
+        return bool(self.stopped) and self.stopped[-1].data
+
+    def begin_reset(self):
+        answer = self._resets.send_goal_async(reset_goal(0.0))
+        self.wait_for(answer.done)
+        assert answer.result().accepted
+        return answer.result()
+
+    def outcome(self, goal) -> ResetHand.Result:
+        answer = goal.get_result_async()
+        self.wait_for(answer.done)
+        return answer.result().result
+
+
+@pytest.fixture
+def spun(ros, executor, hand) -> Spun:
+    return Spun(ros, executor)
+
+
+def test_a_reset_that_has_failed_is_not_begun_again_before_a_person_says_so(spun, hand):
+    hand.fails_at = "last stage"
+    outcome = spun.outcome(spun.begin_reset())
+    assert not outcome.success
+    assert outcome.message == "no answer to last stage"
+    assert "disable" in hand.calls[hand.calls.index("reset ended") :]
+    spun.wait_for(lambda: spun.is_stopped() and spun.shows("no answer to last stage"))
+    hand.fails_at = ""
+    spun.node.halt.clear_stop()
+    assert spun.outcome(spun.begin_reset()).success
+
+
+def test_a_reset_that_is_cancelled_ends_and_stops_nothing(spun, hand):
+    goal = spun.begin_reset()
+    cancelled = goal.cancel_goal_async()
+    spun.wait_for(cancelled.done)
+    assert spun.outcome(goal).message == "it was cancelled"
+    assert hand.calls.count("reset ended") == 1
+    assert "disable" not in hand.calls
+    assert not spun.is_stopped()
+
+
+def test_a_newer_reset_begins_after_the_older_one_has_ended(spun, hand):
+    older = spun.begin_reset()
+    newer = spun.begin_reset()
+    assert spun.outcome(older).message == "a newer reset took its place"
+    assert spun.outcome(newer).success
+    order = [call for call in hand.calls if call.startswith("reset")]
+    assert order == ["reset", "reset ended", "reset", "reset ended"]
+
+
+def test_every_event_is_told_by_itself_stopped_or_not(spun, hand):
+    spun.node.halt.stop()
+    hand.events = ["motor 11 reports overload", "recovered from: motor 11 reports overload"]
+
+    def told() -> list[str]:
+        pairs = (pair for report in spun.reports for pair in report.status[0].values)
+        return [pair.value for pair in pairs if pair.key == "last event"]
+
+    spun.wait_for(lambda: len(set(told())) == 2)
+    assert told()[:1] == ["motor 11 reports overload"]
+
+
+def test_a_hand_that_mends_a_fault_is_activated_paused(ros, executor, hand):
+    hand.fails_at, hand.error, hand.fault = "enable", HandLimpError, "motor 11 reports overload"
+    spun = Spun(ros, executor)
+    spun.wait_for(spun.is_stopped)
+    hand.fails_at = hand.fault = ""
+    spun.wait_for(lambda: not spun.is_stopped())
+
+
+def test_a_stop_that_is_cleared_while_a_fault_is_mended_goes_on_by_itself(spun, hand):
+    spun.node.halt.stop()
+    hand.fails_at, hand.error, hand.fault = "enable", HandLimpError, "motor 22 reports overheating"
+    assert spun.node.halt.clear_stop() == "no answer to enable"
+    spun.wait_for(spun.is_stopped)
+    hand.fails_at = hand.fault = ""
+    spun.wait_for(lambda: not spun.is_stopped())

@@ -79,7 +79,7 @@ def test_node_that_can_not_be_made_has_nothing_to_close(ros_environment):
     assert (process.returncode, out, err) == (1, "", "error: no such hand\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_is_a_good_end(ros_environment, number):
     process = start("wait")
     assert process.stdout is not None
