@@ -82,6 +82,15 @@ def test_a_calibration_that_is_taken_is_right_after_a_restart(joint, direction, 
     assert (mounted.trouble() == "") == is_right
 
 
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize(("distance", "is_right"), [(0.101, True), (0.099, False)])
+def test_the_seam_keeps_a_distance_from_both_ends_of_the_range(direction, distance, is_right):
+    at_the_low_end = math.pi / 3 + distance
+    for reads in (at_the_low_end, 2 * math.pi - at_the_low_end):
+        mounted = MotorCalibration("joint_11", 11, direction, -direction * reads)
+        assert (mounted.trouble() == "") == is_right
+
+
 @pytest.mark.parametrize("zero", [-100.0, -6.28, 0.0, 0.3, math.pi])
 def test_the_valve_may_have_any_zero(zero):
     assert from_mapping(changed("valve", zero=zero)).zero[9] == zero
