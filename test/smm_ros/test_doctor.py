@@ -232,7 +232,7 @@ def test_a_latency_timer_is_looked_at(port, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(examination, "USB_SERIAL", tmp_path)
     status, text = told(capsys, port.path)
     assert status == 1
-    assert f"the latency timer of {port.path} is 16 ms" in text
+    assert f"error the latency timer of {port.path} is 16 ms" in text
     assert "sudo tee" in text
     (tmp_path / name / "latency_timer").write_text("1\n")
     assert told(capsys, port.path)[0] == 0

@@ -41,8 +41,8 @@ def examine_port(path: str) -> Finding:
     if found <= LATENCY:
         return Finding(Level.FINE, f"{path} hands answers over within {found} ms")
     return Finding(
-        Level.WARNING,
-        f"the latency timer of {path} is {found} ms: each answer may wait that long",
+        Level.ERROR,
+        f"the latency timer of {path} is {found} ms: answers may wait that long",
         f"echo {LATENCY} | sudo tee {timer}; for good: the udev rule in docs/hardware.md",
     )
 
