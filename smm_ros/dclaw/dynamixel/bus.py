@@ -7,24 +7,12 @@ and forgets to stuff what it sends.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import termios
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-import serial
-from dynamixel_sdk import PortHandler
+from collections.abc import Iterator, Mapping, Sequence
 
 from smm_ros.dclaw.dynamixel import packets
 from smm_ros.dclaw.dynamixel import registers as reg
-from smm_ros.dclaw.dynamixel.bus_errors import (
-    MissingReplyError,
-    PortError,
-    RefusedError,
-    VerifyError,
-)
+from smm_ros.dclaw.dynamixel.bus_errors import MissingReplyError, RefusedError, VerifyError
 from smm_ros.dclaw.dynamixel.packets import (
     ALERT,
     BROADCAST_ID,
@@ -36,6 +24,7 @@ from smm_ros.dclaw.dynamixel.packets import (
     encode,
 )
 from smm_ros.dclaw.dynamixel.registers import Register
+from smm_ros.dclaw.dynamixel.serial_port import SerialPort
 
 BITS_PER_BYTE = 10
 REPLY_BYTES = 11
@@ -45,12 +34,15 @@ TURNAROUND = 100e-6
 ATTEMPTS, PATIENCE = 3, 0.03
 """How often a single motor is asked, and how long beyond the time on the wire it may take, s: an
 adapter that is not tuned keeps an answer for 16 ms."""
+LATE = 2.5
+"""A motor that did not answer in time may do so until so many times that time is over. Its answer
+does not say to which question it belongs, so the next question waits for it."""
 SILENCE, LONGEST_SILENCE = 0.004, 0.04
-"""After an exchange that failed, what comes late is waited out: until the line was silent for so
-long, s, or for the longest. An answer does not say to which question it belongs."""
-READ_SIZE = 4096
-_GONE = (OSError, ValueError, TypeError, termios.error)
-"""What a port raises that was closed or unplugged."""
+"""After an exchange that failed nobody is interrupted: the line must have been silent for so long,
+s, but no more than the longest is waited."""
+LENGTHS = 8
+"""A group read asks for up to LENGTHS - 1 bytes more than are wanted, one more after each failure:
+a late answer has another length than the one that is waited for."""
 
 
 class DynamixelBus:
@@ -70,18 +62,23 @@ class DynamixelBus:
         """
         self.path, self.baud_rate = path, baud_rate
         self.return_delay, self.margin = return_delay, margin
-        self.alerts: set[int] = set()
-        """Motors whose newest answer had the alert bit: they have a hardware error."""
         self.damaged = 0
         """Packets with a wrong CRC so far."""
+        self.asked = 0.0
+        """When the newest instruction was sent, s of time.monotonic()."""
         self._decoder = Decoder()
-        self._is_late = False
-        self._port = _open(path, baud_rate)
+        self._is_unsettled, self._surplus = False, 0
+        self._owed, self._owed_until = 0, 0.0
+        self._port = SerialPort(path, baud_rate)
 
     def close(self) -> None:
         """Close the port; does nothing on a closed one."""
-        if self._port.is_open:
-            self._port.closePort()
+        self._port.close()
+
+    @property
+    def latency(self) -> float | None:
+        """How long the USB adapter keeps the end of an answer, s; None: not known."""
+        return self._port.latency
 
     # One motor.
 
@@ -150,27 +147,37 @@ class DynamixelBus:
                 one that is silent do not answer either: the first one missing is the culprit.
             RefusedError: a motor can not read there.
         """
-        where = address.to_bytes(2, "little") + length.to_bytes(2, "little")
+        more = max(length, min(length + self._surplus, reg.TABLE_SIZE - address))
+        where = address.to_bytes(2, "little") + more.to_bytes(2, "little")
         instruction = packets.FAST_SYNC_READ if fast else packets.SYNC_READ
         sent = self._send(Packet(BROADCAST_ID, instruction, where + bytes(motors)))
         damaged = self.damaged
-        size = len(motors) * (REPLY_BYTES + length)
+        size = len(motors) * (REPLY_BYTES + more)
         wait = self._allowed(sent + size, 1 if fast else len(motors), len(motors), self.margin)
-        end = time.monotonic() + wait
         receive = self._receive_fast if fast else self._receive_each
-        found = receive(motors, length, end)
+        try:
+            answers = receive(motors, more, self.asked + wait)
+        except RefusedError:
+            self.doubt()
+            raise
+        found = {motor: data[:length] for motor, data in answers.items()}
         missing = [motor for motor in motors if motor not in found]
         if missing:
-            self._is_late = True
+            self.doubt()
             raise MissingReplyError(missing, found, self.damaged - damaged, wait)
         return found
+
+    def doubt(self) -> None:
+        """Take it that more answers to the newest group read may come: no later one is theirs."""
+        self._surplus = (self._surplus + 1) % LENGTHS
+        self._is_unsettled = True
 
     def sync_write(self, register: Register, values: Mapping[int, int]) -> None:
         """Write a register of several motors in one transaction; nobody acknowledges it."""
         block = register.address.to_bytes(2, "little") + register.size.to_bytes(2, "little")
         for motor, value in values.items():
             block += bytes([motor]) + register.encode(value)
-        self._send(Packet(BROADCAST_ID, packets.SYNC_WRITE, block))
+        self._send(Packet(BROADCAST_ID, packets.SYNC_WRITE, block), is_answered=False)
 
     # Answers.
 
@@ -184,110 +191,85 @@ class DynamixelBus:
             sent = self._send(packet)
             wait = self._allowed(sent + REPLY_BYTES + length, 1, 1, max(PATIENCE, self.margin))
             waited += wait
-            for answer in self._receive(time.monotonic() + wait):
-                if answer.id == packet.id and len(answer.parameters) >= 1:
+            self._owed_until = self.asked + LATE * wait
+            for answer in self._receive(self.asked + wait):
+                if answer.id == packet.id and _fits(answer, length):
                     # It may be the answer to an earlier attempt: then one is still to come.
-                    self._is_late = attempt > 0
-                    return self._checked(answer, what, length)
-            self._is_late = True
+                    self._owed = attempt
+                    return _data(answer, what)
+            self._is_unsettled = True
+        self._owed = ATTEMPTS
         raise MissingReplyError([packet.id], {}, self.damaged - damaged, waited)
 
     def _receive_each(self, motors: Sequence[int], length: int, end: float) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
         for answer in self._receive(end):
-            if answer.id in motors and len(answer.parameters) == 1 + length:
-                found[answer.id] = self._checked(answer, "a sync read", length)
+            if answer.id in motors and _fits(answer, length):
+                found[answer.id] = _data(answer, "a sync read")
             if len(found) == len(motors):
                 break
         return found
 
     def _receive_fast(self, motors: Sequence[int], length: int, end: float) -> dict[int, bytes]:
         """Return the parts of one answer; of one that breaks off, those before the break."""
+        part = 4 + length
+        size = len(motors) * part - 2
         for answer in self._receive(end):
-            if answer.id == BROADCAST_ID:
-                return self._parts(answer.parameters, length)
-        whole, part = self._decoder.pending, 4 + length
-        start = len(HEADER) + 4
+            if answer.id == BROADCAST_ID and len(answer.parameters) == size:
+                return _parts(answer.parameters, length)
+        whole, start = self._decoder.pending, len(HEADER) + 4
+        if whole[len(HEADER) + 1 : start - 1] != (size + 3).to_bytes(2, "little"):
+            return {}
         ends = range(start + part, len(whole) + 1, part)
         good = [
             e for e in ends if crc16(whole[: e - 2]) == int.from_bytes(whole[e - 2 : e], "little")
         ]
-        return self._parts(whole[start : good[-1] - 2], length) if good else {}
-
-    def _parts(self, data: bytes, length: int) -> dict[int, bytes]:
-        """Take (error, id, data, CRC) of each motor apart; the last CRC is off already."""
-        found = {}
-        for at in range(0, len(data), 4 + length):
-            error, motor, values = data[at], data[at + 1], data[at + 2 : at + 2 + length]
-            answer = Packet(motor, packets.STATUS, bytes([error]) + values)
-            self._note_alert(answer)
-            found[motor] = self._checked(answer, "a fast sync read", length)
-        return found
-
-    def _checked(self, answer: Packet, what: str, length: int) -> bytes:
-        error, data = answer.parameters[0], answer.parameters[1:]
-        if error & ~ALERT:
-            raise RefusedError(answer.id, what, error & ~ALERT)
-        if len(data) != length:
-            raise RefusedError(answer.id, f"{what} in {length} bytes, sent {len(data)}", 0)
-        return data
+        return _parts(whole[start : good[-1] - 2], length) if good else {}
 
     def _receive(self, end: float) -> Iterator[Packet]:
-        """Yield status packets as they come in until a time."""
-        while (left := end - time.monotonic()) > 0:
-            yield from self._status_packets(self._read(left))
-
-    def _read(self, seconds: float) -> bytes:
-        """Return bytes as soon as there are some, empty after some time without."""
-        try:
-            ready, _, _ = select.select([self._port.ser], (), (), seconds)
-            data = os.read(self._port.ser.fileno(), READ_SIZE) if ready else b""
-        except _GONE as error:
-            raise PortError(f"{self.path} is gone: {error}; plug it in again") from error
-        if ready and not data:
-            raise PortError(f"{self.path} is gone: it has reached its end; plug it in again")
-        return data
+        """Yield status packets as they come in until a time, and those that are there by then."""
+        left = end - time.monotonic()
+        while left > 0:
+            yield from self._status_packets(self._port.read(left))
+            left = end - time.monotonic()
+        # Where this process did not run, they have been there for long.
+        yield from self._status_packets(self._port.read(0))
 
     def _status_packets(self, data: bytes) -> Iterator[Packet]:
         while True:
             try:
                 for packet in self._decoder.feed(data):
                     if packet.instruction == packets.STATUS:
-                        self._note_alert(packet)
                         yield packet
                 return
             except PacketError:
                 self.damaged += 1
                 data = b""
 
-    def _note_alert(self, packet: Packet) -> None:
-        if packet.id == BROADCAST_ID or not packet.parameters:
-            return
-        change = self.alerts.add if packet.parameters[0] & ALERT else self.alerts.discard
-        change(packet.id)
-
     # Instructions.
 
-    def _send(self, packet: Packet) -> int:
+    def _send(self, packet: Packet, is_answered: bool = True) -> int:
         """Write a packet, after what is left of older answers was thrown away; return its size."""
         data = encode(packet)
-        if self._is_late:
-            self._wait_for_silence()
-        try:
-            self._port.clearPort()
-            self._decoder.clear()
-            written = os.write(self._port.ser.fileno(), data)
-        except _GONE as error:
-            raise PortError(f"{self.path} is gone: {error}; plug it in again") from error
-        if written != len(data):
-            raise PortError(f"{self.path} took {written} of {len(data)} bytes: it is stuck")
+        self._wait_for_silence(is_answered)
+        self._port.clear()
+        self._decoder.clear()
+        self.asked = time.monotonic()
+        self._port.write(data)
         return len(data)
 
-    def _wait_for_silence(self) -> None:
-        self._is_late = False
+    def _wait_for_silence(self, is_answered: bool) -> None:
+        """Let answers to older questions pass; `is_answered`: also those that are but owed."""
+        if self._owed and is_answered:
+            for _ in self._receive(self._owed_until):
+                self._owed -= 1
+                if not self._owed:
+                    break
+            self._owed = 0
         end = time.monotonic() + LONGEST_SILENCE
-        while time.monotonic() < end and self._read(SILENCE):
-            pass
+        while self._is_unsettled and time.monotonic() < end:
+            self._is_unsettled = bool(self._port.read(SILENCE))
+        self._is_unsettled = False
 
     def _allowed(self, count: int, delays: int, motors: int, margin: float) -> float:
         """Return how long an exchange of so many bytes may take, s."""
@@ -298,23 +280,28 @@ class DynamixelBus:
         return count * BITS_PER_BYTE / self.baud_rate
 
 
-def _open(path: str, baud_rate: int) -> PortHandler:
-    port = PortHandler(path)
-    try:
-        if not port.setBaudRate(baud_rate):
-            raise PortError(f"{baud_rate} bit/s is no speed of {path}; expected {_speeds()}")
-        port.ser.exclusive = True
-        with contextlib.suppress(OSError, ValueError, NotImplementedError):
-            # Where the driver can: an FTDI adapter's latency timer becomes 1 ms.
-            port.ser.set_low_latency_mode(True)
-    except (OSError, ValueError, serial.SerialException) as error:
-        raise PortError(
-            f"{path} can not be opened: {error}; check that it is there, that you may use it "
-            "(group dialout), and that no other program has it open"
-        ) from error
-    return port
+def _fits(answer: Packet, length: int) -> bool:
+    """Return whether an answer has so many bytes of data, or refuses to give them."""
+    count = len(answer.parameters)
+    return count == 1 + length or (count == 1 and bool(answer.parameters[0] & ~ALERT))
 
 
-def _speeds() -> str:
-    known: Iterable[int] = (b for b in reg.BAUD_RATES if b != 4_500_000)  # the SDK lacks it
-    return ", ".join(map(str, known))
+def _data(answer: Packet, what: str) -> bytes:
+    """Return the data of an answer that fits; raises RefusedError."""
+    error, data = answer.parameters[0], answer.parameters[1:]
+    if error & ~ALERT:
+        raise RefusedError(answer.id, what, error & ~ALERT)
+    return data
+
+
+def _parts(data: bytes, length: int) -> dict[int, bytes]:
+    """Take (error, id, data, CRC) of each motor apart; the last CRC is off already.
+
+    Raises RefusedError.
+    """
+    found = {}
+    for at in range(0, len(data), 4 + length):
+        error, motor, values = data[at], data[at + 1], data[at + 2 : at + 2 + length]
+        answer = Packet(motor, packets.STATUS, bytes([error]) + values)
+        found[motor] = _data(answer, "a fast sync read")
+    return found

@@ -15,6 +15,17 @@ class PortError(BusError):
     """The serial port can not be opened, or is gone."""
 
 
+class StuckError(BusError):
+    """The port is there, but has no room for an instruction: what was sent before is not gone."""
+
+    def __init__(self, path: str, written: int, count: int) -> None:
+        """Say how many bytes of an instruction it took."""
+        super().__init__(
+            f"{path} took {written} of {count} bytes: what was sent before does not get out; "
+            "check the USB adapter and its hub if it lasts"
+        )
+
+
 class MissingReplyError(BusError):
     """Motors did not answer in time, or what came was damaged."""
 

@@ -15,10 +15,6 @@ from smm_ros.dclaw.dynamixel.registers import Model
 
 Array = NDArray[np.float64]
 
-CLOCK_TOLERANCE = 0.05
-"""By how much a motor's own clock may be wrong between two measurements, s; where it is more the
-motor has started anew."""
-
 _SAMPLED = (
     reg.TORQUE_ENABLE,
     reg.HARDWARE_ERROR_STATUS,
@@ -68,23 +64,6 @@ class MotorSample:
     temperature: Array
     """Degrees Celsius."""
 
-    def check_follows(self, last: MotorSample | None, ids: Sequence[int]) -> None:
-        """Raise RestartedError or StaleError where it can not be what comes after another."""
-        # What gathers the data is lost in a restart: then all of it reads 0, the voltage too.
-        restarted = self.voltage == 0
-        stale = np.zeros_like(restarted)
-        if last is not None:
-            # Each measured somewhere between the question and the last answer.
-            shortest, longest = self.asked - last.stamp, self.stamp - last.asked
-            passed = (self.clock - last.clock) % units.TICK_PERIOD
-            beyond = (passed - shortest + CLOCK_TOLERANCE) % units.TICK_PERIOD
-            restarted |= beyond > longest - shortest + 2 * CLOCK_TOLERANCE
-            stale = (passed == 0) & (shortest > 2 * units.TICK)
-        if restarted.any():
-            raise RestartedError(np.array(ids)[restarted].tolist())
-        if stale.any():
-            raise StaleError(np.array(ids)[stale].tolist())
-
 
 def decode(
     parts: Sequence[bytes], models: Sequence[Model], asked: float, stamp: float
@@ -118,7 +97,7 @@ class RestartedError(BusError):
 
 
 class StaleError(BusError):
-    """A motor answers, but with what it measured before."""
+    """A motor answers, but with what it measured before it was asked."""
 
     def __init__(self, motors: Iterable[int]) -> None:
         """Name the motors."""

@@ -11,12 +11,13 @@ from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel import units
 from smm_ros.dclaw.dynamixel.bus import DynamixelBus
 from smm_ros.dclaw.dynamixel.bus_errors import BusError, MissingReplyError
+from smm_ros.dclaw.dynamixel.motor_clocks import MotorClocks
 from smm_ros.dclaw.dynamixel.motor_sample import (
     BLOCK,
     BLOCK_SIZE,
     POINTERS,
     MotorSample,
-    RestartedError,
+    StaleError,
     decode,
 )
 from smm_ros.dclaw.dynamixel.registers import Mode, Model, Register
@@ -65,7 +66,7 @@ class MotorGroup:
         self.fast = fast
         self.models: tuple[Model, ...] = ()
         """Of each motor, after `check`."""
-        self._last: MotorSample | None = None
+        self._clocks = MotorClocks()
 
     # Setting up.
 
@@ -74,8 +75,15 @@ class MotorGroup:
 
         Raises:
             MissingReplyError: naming all that do not answer.
-            BusError: a model or a firmware that can not be used.
+            BusError: a model, a firmware or an adapter that can not be used.
         """
+        latency = self.bus.latency
+        if latency is not None and latency > self.bus.margin:
+            raise BusError(
+                f"the latency timer of {self.bus.path} is {1000 * latency:.0f} ms, "
+                f"expected at most the margin of {1000 * self.bus.margin:.0f} ms: answers would "
+                "come too late; set it to 1 ms, as docs/hardware.md says"
+            )
         self.bus.return_delay = 254 * units.RETURN_DELAY  # whatever they were left at
         found, missing = {}, []
         for motor in self.ids:
@@ -114,7 +122,7 @@ class MotorGroup:
         if motors is None:
             self.bus.return_delay = 0.0
             self.fast = self._answers_fast() if self.fast is None else self.fast
-        self._last = None
+        self._clocks.forget()
         return changed
 
     def _wanted(self, motor: int) -> dict[Register, int]:
@@ -202,16 +210,14 @@ class MotorGroup:
         Raises:
             MissingReplyError, RestartedError, StaleError: there is no measurement of all.
         """
-        asked = time.monotonic()
         told = self.bus.sync_read(self.ids, BLOCK, BLOCK_SIZE, bool(self.fast))
-        stamp = time.monotonic()
-        sample = decode([told[motor] for motor in self.ids], self.models, asked, stamp)
+        parts = [told[motor] for motor in self.ids]
+        sample = decode(parts, self.models, self.bus.asked, time.monotonic())
         try:
-            sample.check_follows(self._last, self.ids)
-        except RestartedError:
-            self._last = None
+            self._clocks.check(sample, self.ids)
+        except StaleError:
+            self.bus.doubt()
             raise
-        self._last = sample
         return sample
 
     def drive(self, positions: Mapping[int, float]) -> None:

@@ -1,12 +1,21 @@
 """The bus against virtual servos on a pseudo-terminal: real bytes, real time."""
 
+import termios
+import threading
 import time
 
 import pytest
 
+from smm_ros.dclaw.dynamixel import packets
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel.bus import DynamixelBus
-from smm_ros.dclaw.dynamixel.bus_errors import MissingReplyError, PortError, RefusedError
+from smm_ros.dclaw.dynamixel.bus_errors import (
+    MissingReplyError,
+    PortError,
+    RefusedError,
+    StuckError,
+)
+from smm_ros.dclaw.dynamixel.packets import Packet
 from smm_ros.dclaw.virtual.hand import VirtualHand, VirtualHandConfig
 from smm_ros.dclaw.virtual.port import VirtualPort
 
@@ -98,34 +107,32 @@ def test_a_silent_motor_costs_no_more_than_the_deadline(bus, port):
 
 
 @pytest.mark.parametrize("fast", [False, True])
-def test_alerts_are_seen_in_the_transaction_and_the_data_are_there(bus, port, fast):
+def test_a_motor_with_an_alert_is_read_like_any_other(bus, port, fast):
     port.command("overload 31")
-    assert len(bus.sync_read(IDS, *BLOCK, fast)) == 10
-    assert bus.alerts == {31}
-    assert reg.hardware_errors(bus.read(31, reg.HARDWARE_ERROR_STATUS)) == ("overload",)
+    error = reg.HARDWARE_ERROR_STATUS
+    found = bus.sync_read(IDS, error.address, error.size, fast)
+    assert {motor for motor, data in found.items() if any(data)} == {31}
+    assert reg.hardware_errors(bus.read(31, error)) == ("overload",)
     bus.reboot(31)
     time.sleep(0.5)
-    bus.sync_read(IDS, *BLOCK, fast)
-    assert bus.alerts == set()
+    assert not any(map(any, bus.sync_read(IDS, error.address, error.size, fast).values()))
 
 
 @pytest.mark.parametrize("fault", ["corrupt", "drop"])
 @pytest.mark.parametrize("fast", [False, True])
 def test_damaged_answers_are_never_data(bus, port, fault, fast):
-    values = {motor: 1000 + motor for motor in IDS}
-    bus.sync_write(reg.GOAL_POSITION, values)
-    assert bus.read(50, reg.GOAL_POSITION) == values[50]  # it has arrived
     port.command(f"{fault} 0.01")
     impatient(bus)
     failed = 0
-    for _ in range(60):
+    for count in range(60):
+        goals = set_goals(port, 100 * count)
         try:
             found = bus.sync_read(IDS, reg.GOAL_POSITION.address, 4, fast)
         except MissingReplyError as error:
             failed += 1
             found = error.answered
         decoded = {m: reg.GOAL_POSITION.decode(data) for m, data in found.items()}
-        assert decoded == {m: values[m] for m in decoded}
+        assert decoded == {m: goals[m] for m in decoded}
     assert failed
     port.command(f"{fault} 0")
     bus.margin = PATIENT
@@ -161,6 +168,46 @@ def test_a_port_has_one_user(bus, port):
     DynamixelBus(port.path, 1_000_000).close()
 
 
+def test_a_second_user_who_is_refused_leaves_the_first_undisturbed(bus, port):
+    speed = termios.tcgetattr(port._slave)[4:6]
+    bus._send(Packet(10, packets.PING))
+    time.sleep(0.1)
+    with pytest.raises(PortError, match="no other program"):
+        DynamixelBus(port.path, 57_600)
+    assert termios.tcgetattr(port._slave)[4:6] == speed
+    # Nor was the answer that has come meanwhile thrown away.
+    assert [answer.id for answer in bus._receive(time.monotonic() + 0.5)] == [10]
+    assert bus.ping(11)
+
+
+def test_a_process_that_was_held_up_still_reads_what_has_come(bus, monkeypatch):
+    send = bus._send
+
+    def held_up(packet):
+        sent = send(packet)
+        time.sleep(1.0)  # longer than the answer may take
+        return sent
+
+    monkeypatch.setattr(bus, "_send", held_up)
+    assert bus.ping(10) == (1030, 45)
+    assert bus.read(10, reg.ID) == 10
+
+
+def test_a_port_that_is_full_is_not_gone(bus, port):
+    gate = threading.Event()
+    port.between_steps(lambda: gate.wait(20.0))
+
+    def fill():
+        for _ in range(100_000):
+            bus.sync_write(reg.GOAL_POSITION, dict.fromkeys(IDS, 0))
+
+    with pytest.raises(StuckError, match=r"/dev/\S+ took \d+ of \d+ bytes"):
+        fill()
+    gate.set()
+    time.sleep(0.5)
+    assert bus.ping(10) == (1030, 45)
+
+
 def test_ports_and_speeds_that_are_none_are_named(port):
     with pytest.raises(PortError, match="/dev/no-such-port can not be opened"):
         DynamixelBus("/dev/no-such-port", 1_000_000)
@@ -176,16 +223,49 @@ def test_a_wrong_speed_is_silence(port):
 
 
 def test_an_answer_that_comes_late_is_not_taken_for_the_next_one(bus, port):
+    goals = set_goals(port, 0)
+    here = port.hand.servo(10).get(reg.PRESENT_POSITION)
+    bus.margin = 0.1
+    for milliseconds in (130, 150, 130):  # longer than a single motor is waited for
+        port.command(f"slow 10 {milliseconds}")
+        assert abs(bus.read(10, reg.PRESENT_POSITION) - here) < 500  # an answer to the first
+        assert bus.read(10, reg.GOAL_POSITION) == goals[10]
+        bus.write(10, reg.LED, 1)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("milliseconds", [12, 25, 40, 60])
+def test_what_a_hiccup_delays_is_not_taken_for_the_answer_to_a_later_group_read(
+    bus, port, fast, milliseconds
+):
     bus.margin = 0.003
-    port.command("slow 10 30")  # longer than a group read waits
-    for value in (5, 6, 7):
-        for servo in port.hand.servos:
-            servo.write(reg.GOAL_POSITION.address, reg.GOAL_POSITION.encode(value))
+    answered = 0
+    for count in range(8):
+        if count == 1:
+            port.command(f"hiccup {milliseconds}")
+        goals = set_goals(port, 100 * count)
         try:
-            found = bus.sync_read(IDS, reg.GOAL_POSITION.address, 4)
+            found = bus.sync_read(IDS, reg.GOAL_POSITION.address, 4, fast)
         except MissingReplyError as error:
             found = error.answered
-        assert {reg.GOAL_POSITION.decode(data) for data in found.values()} <= {value}
+        answered += len(found)
+        for motor, data in found.items():
+            assert reg.GOAL_POSITION.decode(data) == goals[motor]
+    assert answered
+
+
+def set_goals(port, value):
+    """Let every motor hold a goal of its own near a value, at once; return them."""
+    goals, done = {motor: value + motor for motor in IDS}, threading.Event()
+
+    def work():
+        for motor, goal in goals.items():
+            port.hand.servo(motor).set(reg.GOAL_POSITION, goal)
+        done.set()
+
+    port.between_steps(work)
+    done.wait()
+    return goals
 
 
 def test_an_untuned_adapter_is_slow_but_right():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from smm_ros.dclaw.dynamixel import registers as reg
+from smm_ros.dclaw.dynamixel import units
 from smm_ros.dclaw.dynamixel.bus_errors import BusError, MissingReplyError
 from smm_ros.dclaw.dynamixel.motor_sample import RestartedError
 from smm_ros.dclaw.dynamixel.motors import MotorGroup, MotorSettings
@@ -146,6 +147,60 @@ def test_a_motor_that_does_not_answer_is_no_sample(motors, port):
     assert caught.value.missing == (32, 50)
 
 
+@pytest.mark.parametrize("margin", [0.003, 0.012, 0.03])
+@pytest.mark.parametrize(("latency", "hiccup"), [(0.016, 0), (0.001, 0), (0.001, 14), (0.001, 35)])
+def test_no_value_is_accepted_that_was_measured_before_the_question(
+    motors, port, monkeypatch, margin, latency, hiccup
+):
+    measured = stamped(port, monkeypatch)
+    motors.sample()
+    port.hand.bus.usb_latency = latency
+    motors.bus.margin = margin
+    motors.fast = bool(hiccup)  # a plain read comes in pieces, of which some may be old
+    accepted, begun = 0, time.monotonic()
+    for cycle in range(60):
+        time.sleep(max(0.0, begun + 0.01 * cycle - time.monotonic()))
+        if hiccup and cycle % 10 == 0:
+            port.command(f"hiccup {hiccup}")
+        try:
+            sample = motors.sample()
+        except BusError:
+            continue
+        accepted += 1
+        counts = np.round(sample.position / units.POSITION).astype(int).tolist()
+        times = [measured[motor][count] for motor, count in zip(IDS, counts, strict=True)]
+        assert sample.asked <= min(times) <= max(times) <= sample.stamp
+    assert accepted or latency > margin
+
+
+def stamped(port, monkeypatch):
+    """Let positions count measurements; return when each was made, by motor and count."""
+    measured = {motor: [] for motor in IDS}
+    for servo in port.hand.servos:
+        monkeypatch.setattr(servo, "_measure", counting(servo, measured[servo.get(reg.ID)]))
+    return measured
+
+
+def counting(servo, times):
+    measure = servo._measure
+
+    def count():
+        measure()
+        servo.set(reg.PRESENT_POSITION, len(times))
+        times.append(time.monotonic())
+
+    return count
+
+
+def test_an_adapter_that_keeps_answers_longer_than_they_are_waited_for_is_refused(
+    bus, monkeypatch
+):
+    monkeypatch.setattr(bus._port, "latency", 0.016)
+    bus.margin = 0.003
+    with pytest.raises(BusError, match="latency timer of /dev/.* is 16 ms, expected .* 3 ms"):
+        MotorGroup(bus, IDS, CALM).check()
+
+
 # Driving.
 
 
@@ -216,7 +271,6 @@ def test_an_error_is_in_the_sample_by_motor(motors, port):
     assert reg.hardware_errors(int(sample.errors[5])) == ("overload",)
     assert np.flatnonzero(sample.errors).tolist() == [5]
     assert not sample.torque_on[5]
-    assert motors.bus.alerts == {22}
 
 
 def test_currents_are_those_that_the_joints_feel(motors, port):
