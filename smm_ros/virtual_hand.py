@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=int, choices=list(reg.MODELS), help=models)
     parser.add_argument("--firmware", type=int, help="firmware version (default 45)")
     parser.add_argument(
-        "--baud_rate", type=int, choices=reg.BAUD_RATES, help="bit/s (default 1000000)"
+        "--baud_rate", type=int, choices=reg.PORT_RATES, help="bit/s (default 1000000)"
     )
     parser.add_argument(
         "--fast_sync_read",
