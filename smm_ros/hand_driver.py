@@ -16,7 +16,7 @@ class HandConfig(Config):
     sim: bool = option(True, "Drive the MuJoCo twin instead of the hand.")
     port: str = option("/dev/ttyUSB0", "Serial port of the hand's servos; not used with sim.")
     baud_rate: int = option(
-        1_000_000, "Speed of the servo bus in bit/s; not used with sim.", low=9600, high=4_500_000
+        1_000_000, "Speed of the servo bus in bit/s; not used with sim.", low=9600, high=4_000_000
     )
     calibration: str = option(
         "", "Calibration file of the hand; empty: mounted as ROBEL's. Not used with sim."

@@ -34,7 +34,11 @@ LONGEST_FILE = 350
 LONGEST_FUNCTION = 60
 
 # Where the name to install by is not the name to import by.
-INSTALLED_AS = {"yaml": "PyYAML", "gymnasium_robotics": "gymnasium-robotics"}
+INSTALLED_AS = {
+    "dynamixel_sdk": "dynamixel-sdk",
+    "gymnasium_robotics": "gymnasium-robotics",
+    "yaml": "PyYAML",
+}
 
 # Not imported by name: torch writes its event files through it.
 IMPORTED_BY_OTHERS = {"tensorboard"}

@@ -29,8 +29,9 @@ class DynamixelConfig:
         """Check the values."""
         if not 10 <= self.rate <= 500:
             raise ValueError(f"rate is {self.rate}, expected 10 to 500 Hz")
-        if self.motors.watchdog < 2 / self.rate:
+        # A cycle without an answer takes a little longer than its period.
+        if self.motors.watchdog < 3 / self.rate:
             raise ValueError(
-                f"the motors' watchdog is {self.motors.watchdog} s, expected at least two cycles "
-                f"of the bus, {2 / self.rate:g} s"
+                f"the motors' watchdog is {self.motors.watchdog} s, expected at least three "
+                f"cycles of the bus, {3 / self.rate:g} s"
             )

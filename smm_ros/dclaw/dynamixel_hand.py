@@ -74,7 +74,7 @@ class DynamixelHand:
         group = MotorGroup(bus, self.calibration.ids, config.motors)
         try:
             group.check()
-            group.configure()
+            changed = group.configure()
             self._limits = read_limits(group)
         except BusError as error:
             bus.close()
@@ -82,6 +82,8 @@ class DynamixelHand:
         self._clock_offset, self._turns = time.time() - time.monotonic(), 0.0
         guard, recovery = HandGuard(config.guard), Recovery(config.recovery)
         self._cycle = HandCycle(group, self.calibration, guard, recovery)
+        for change in changed:
+            self._cycle.fault.tell(f"written to the EEPROM: {change}")
         self._loop = HandLoop(self._cycle.run, self._cycle.close, 1 / config.rate)
         self._loop.start()
 

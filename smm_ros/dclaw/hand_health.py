@@ -9,16 +9,12 @@ import numpy as np
 
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel import units
+from smm_ros.dclaw.dynamixel.findings import LOW, WARM
 from smm_ros.dclaw.dynamixel.motor_sample import Array, MotorSample
 from smm_ros.dclaw.dynamixel.motors import MotorGroup
 from smm_ros.dclaw.hand import HandHealth
 from smm_ros.dclaw.hand_guard import Drive
 from smm_ros.dclaw.hand_loop import LoopReport
-
-WARM = 10.0
-"""K below the limit at which a motor switches itself off."""
-LOW = 1.0
-"""V above the least that a motor works with."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 """What every hand keeps to, the twin and the real driver on virtual servos alike."""
 
+import signal
+
 import numpy as np
 import pytest
-from lifecycle_msgs.srv import GetState
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -10,6 +13,7 @@ from std_srvs.srv import Trigger
 from smm_ros import interfaces as names
 from smm_ros.action import ResetHand
 from smm_ros.conversions import hand_state_from_msg, reset_goal, stamp_ns
+from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.spec import (
     CONTROL_PERIOD,
     JOINT_NAMES,
@@ -35,13 +39,22 @@ PATIENT = {
 @pytest.fixture(name="hand", params=["twin", "driver"])
 def running_hand(request, use_hand):
     if request.param == "twin":
-        yield use_hand()
+        hand = use_hand()
+        hand.torque = None
+        yield hand
         return
     with VirtualPort(VirtualHand()) as port:
         hand = use_hand(sim=False, port=port.path, **PATIENT)
+        hand.torque = lambda: [servo.get(reg.TORQUE_ENABLE) for servo in port.hand.servos]
         yield hand
         hand.process.process.terminate()
         hand.process.wait()
+
+
+def assert_fingers(hand, torque):
+    """Ask the motors themselves, where there are some."""
+    if hand.torque is not None:
+        assert hand.torque() == [torque] * len(JOINT_NAMES) + [0]
 
 
 def test_it_speaks_on_the_same_topics_in_the_same_way(hand, ros):
@@ -121,6 +134,7 @@ def test_a_stop_latches_and_is_told(hand, ros):
     stopped = ros.collect(Bool, names.STOPPED, names.STOPPED_QOS)
     assert hand.reset().success
     assert ros.call(Trigger, names.STOP).success
+    assert_fingers(hand, torque=0)
     ros.wait_for(lambda: stopped and stopped[-1].data, what="the stop")
     hand.command()
     hand.report("refused: stopped", "1")
@@ -128,10 +142,54 @@ def test_a_stop_latches_and_is_told(hand, ros):
     assert ros.call(Trigger, names.CLEAR_STOP).success
     ros.wait_for(lambda: not stopped[-1].data, what="the end of the stop")
     assert hand.reset().success
+    assert_fingers(hand, torque=1)
 
 
-def test_it_ends_with_torque_off(hand):
+def begin_reset(hand, ros):
+    """Begin a reset and return its goal, with the hand on its way."""
+    feedback = []
+    goal = ros.send_goal(ResetHand, names.RESET_HAND, reset_goal(0.0), feedback)
+    assert goal.accepted
+    ros.wait_for(lambda: feedback, what="the first stage")
+    return goal
+
+
+def test_a_stop_in_the_middle_of_a_reset_ends_it(hand, ros):
+    goal = begin_reset(hand, ros)
+    assert ros.call(Trigger, names.STOP).success
+    assert_fingers(hand, torque=0)
+    if hand.torque is not None:  # the twin's is over at once
+        assert "is stopped" in ros.result(goal.get_result_async()).result.message
+    ros.spin(0.3)
+    assert_fingers(hand, torque=0)
+    assert ros.call(Trigger, names.CLEAR_STOP).success
     assert hand.reset().success
-    hand.process.process.terminate()
+
+
+def test_a_reset_that_is_cancelled_leaves_the_hand_ready_for_the_next(hand, ros):
+    goal = begin_reset(hand, ros)
+    ros.result(goal.cancel_goal_async())
+    ros.result(goal.get_result_async())
+    assert_fingers(hand, torque=1)
+    assert hand.reset().success
+
+
+def test_deactivated_it_is_limp_and_activated_it_goes_on(hand, ros):
+    def change(transition):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert ros.call(ChangeState, "hand/change_state", request).success
+
+    change(Transition.TRANSITION_DEACTIVATE)
+    assert_fingers(hand, torque=0)
+    change(Transition.TRANSITION_ACTIVATE)
+    assert hand.reset().success
+    assert_fingers(hand, torque=1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_it_ends_with_torque_off(hand, number):
+    assert hand.reset().success
+    hand.process.process.send_signal(number)
     assert hand.process.wait() == 0
     assert "torque off" in hand.process.output
+    assert_fingers(hand, torque=0)

@@ -107,9 +107,9 @@ class MotorGroup:
         self.models = tuple(models)
 
     def configure(self, motors: Iterable[int] | None = None) -> list[str]:
-        """Switch torque off and set up motors, all unless named; return what was changed.
+        """Switch torque off and set up motors, all unless named; everything is read back.
 
-        The EEPROM is written only where it differs. Everything is read back.
+        The EEPROM is written only where it differs. Returns what was changed there, for good.
         """
         chosen = self.ids if motors is None else tuple(motors)
         self.bus.sync_write(reg.STATUS_RETURN_LEVEL, dict.fromkeys(chosen, 2))
@@ -117,7 +117,7 @@ class MotorGroup:
         changed = []
         for motor in chosen:
             for register, value in self._wanted(motor).items():
-                if self.bus.ensure(motor, register, value):
+                if self.bus.ensure(motor, register, value) and register.is_eeprom:
                     changed.append(f"motor {motor}: {register.name} {value}")
         if motors is None:
             self.bus.return_delay = 0.0

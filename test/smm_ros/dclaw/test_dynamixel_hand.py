@@ -267,6 +267,6 @@ def test_rates_that_can_not_be_are_refused(rate):
         DynamixelConfig("/dev/none", rate=rate)
 
 
-def test_a_watchdog_shorter_than_two_cycles_is_refused():
-    with pytest.raises(ValueError, match="watchdog is 0.1 s, expected at least two cycles"):
-        DynamixelConfig("/dev/none", rate=15.0)
+def test_a_watchdog_shorter_than_three_cycles_is_refused():
+    with pytest.raises(ValueError, match="watchdog is 0.1 s, expected at least three cycles"):
+        DynamixelConfig("/dev/none", rate=20.0)
