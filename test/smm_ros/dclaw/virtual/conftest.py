@@ -4,6 +4,8 @@ import pytest
 from dynamixel_sdk import PortHandler, Protocol2PacketHandler
 
 from smm_ros.dclaw.dynamixel import registers as reg
+from smm_ros.dclaw.dynamixel.packets import ALERT
+from smm_ros.dclaw.dynamixel.registers import Mode
 from smm_ros.dclaw.virtual.bus import VirtualBus
 from smm_ros.dclaw.virtual.servo import VirtualServo
 
@@ -61,3 +63,45 @@ class Client:
 def make_client():
     """Return a way to make clients."""
     return Client
+
+
+class Bench:
+    """Servos without a bus, each on a shaft that a damper holds."""
+
+    INERTIA = 0.005
+    """kg m^2."""
+
+    @staticmethod
+    def put(one, register, value):
+        """Write a register; return the error."""
+        return one.write(register.address, register.encode(value))
+
+    @staticmethod
+    def ask(one, register):
+        """Return what a register holds."""
+        error, data = one.read(register.address, register.size)
+        assert error & ~ALERT == 0
+        return register.decode(data)
+
+    def servo(self, model=1030, mode=Mode.EXTENDED_POSITION, torque=False, **values):
+        """Return a servo in a mode; further values are written by name."""
+        made = VirtualServo(10, reg.model_of(model))
+        assert self.put(made, reg.OPERATING_MODE, mode) == 0
+        for name, value in values.items():
+            assert self.put(made, getattr(reg, name.upper()), value) == 0
+        if torque:
+            assert self.put(made, reg.TORQUE_ENABLE, 1) == 0
+        return made
+
+    def run(self, one, seconds, period=0.0025, held=False):
+        """Let a servo turn its shaft freely, or `held` fast, for some time."""
+        for _ in range(round(seconds / period)):
+            force = one.torque() - 0.1 * one.velocity
+            velocity = 0.0 if held else one.velocity + period / self.INERTIA * force
+            one.advance(one.angle + period * velocity, velocity, period)
+
+
+@pytest.fixture(name="bench", scope="session")
+def make_bench():
+    """Return a bench for servos."""
+    return Bench()
