@@ -17,7 +17,8 @@ from virtual_port import virtual_port
 
 from smm_ros.dclaw.dynamixel import units
 from smm_ros.dclaw.dynamixel.motor_sample import BLOCK_SIZE, MotorSample
-from smm_ros.dclaw.dynamixel_hand import DynamixelConfig, DynamixelHand
+from smm_ros.dclaw.dynamixel_config import DynamixelConfig
+from smm_ros.dclaw.dynamixel_hand import DynamixelHand
 from smm_ros.dclaw.spec import RESET_POSE
 
 MOTORS, FINGERS = 10, 9

@@ -3,9 +3,10 @@
     python benchmarks/hand_faults.py [--times 5]
 
 The virtual servos are a process of their own. Before each fault the hand is reset, and follows a
-wave with a command every 0.1 s, as a policy does. Times are from the fault: until it was noticed,
-until torque was off (by the driver's account), until the hand could be driven again. Cycles lost
-are those without a measurement of all ten motors.
+wave with a command every 0.1 s, as a policy does. Times are from the moment at which the fault is
+asked for: until the driver let go, until the motors themselves held no torque (or their watchdogs
+had stopped them), until the hand could be driven again. Cycles lost are those without a
+measurement of all ten motors.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from virtual_port import VirtualPort, virtual_port
 
+from smm_ros.dclaw.calibration import default_calibration
+from smm_ros.dclaw.dynamixel.bus import DynamixelBus
+from smm_ros.dclaw.dynamixel.bus_errors import MissingReplyError
+from smm_ros.dclaw.dynamixel.motors import MotorGroup
 from smm_ros.dclaw.dynamixel_config import DynamixelConfig
 from smm_ros.dclaw.dynamixel_hand import DynamixelHand
 from smm_ros.dclaw.hand import HandError
@@ -38,14 +43,17 @@ FAULTS = {
     "supply drops to 9 V": ("supply 9", "supply 20.5"),
     "brown-out: all start anew": ("brownout", ""),
     "one motor starts anew": ("reboot 21", ""),
-    "one motor is silent": ("silent 21", "heard 21"),
+    "one motor answers no more": ("silent 21", "heard 21"),
+    "one motor's plug pulled, power left": ("cut 21", "join 21"),
     "cable to the motors pulled": ("unplug", "plug"),
-    "one answer is 5 ms late": ("slow 21 5", "slow 21 0"),
+    "one motor answers 5 ms late": ("slow 21 5", "slow 21 0"),
+    "answers held up once, 14 ms": ("hiccup 14", ""),
+    "answers held up once, 60 ms": ("hiccup 60", ""),
     "1 in 1000 bytes lost": ("drop 0.001", "drop 0"),
     "1 in 1000 bytes changed": ("corrupt 0.001", "corrupt 0"),
 }
 """By name: the command that brings it, and the one that ends it after HELD."""
-HELD = 1.0
+HELD = 0.5
 """How long a fault lasts that has to be ended, s."""
 
 
@@ -53,8 +61,8 @@ HELD = 1.0
 class Course:
     """What was seen of one fault; times from its beginning, s."""
 
-    noticed: float = math.nan
     limp: float = math.nan
+    off: float = math.nan
     back: float = math.nan
     lost: int = 0
     said: list[str] = field(default_factory=list)
@@ -66,12 +74,14 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=5)
     options = parser.parse_args()
     print(
-        "| fault | noticed after, ms | torque off after, ms | back after, s | cycles lost | said |"
+        "| fault | let go after, ms | torque off or stopped after, ms | back after, s | "
+        "cycles lost | said |"
     )
     print("|---|--:|--:|--:|--:|---|")
     for name, (begin, end) in FAULTS.items():
         courses = [_course(begin, end) for _ in range(options.times)]
         print(f"| {name} | {_row(courses)} |", flush=True)
+    _print_missing(options.times)
     _print_policy(options.times)
     _print_kill(options.times)
 
@@ -81,6 +91,7 @@ def _course(begin: str, end: str) -> Course:
     with virtual_port() as port:
         hand = DynamixelHand(DynamixelConfig(port.path))
         hand.connect()
+        hand.enable()
         for _ in hand.reset(0.0):
             pass
         stop = threading.Event()
@@ -105,19 +116,26 @@ def _watch(hand: DynamixelHand, port: VirtualPort, begin: str, end: str) -> Cour
     is_ended = not end
     while (passed := time.monotonic() - since) < WATCH:
         report = hand.report()
+        course.said += hand.take_events()
         if report.drive is Drive.LIMP and math.isnan(course.limp):
             course.limp = passed
-        course.said += hand.take_events()
-        if (report.fault or report.drive is Drive.LIMP) and math.isnan(course.noticed):
-            course.noticed = passed
+        if not math.isnan(course.limp) and math.isnan(course.off) and _is_still(port):
+            course.off = time.monotonic() - since
         if not is_ended and passed > HELD:
             port.command(end)
             is_ended = True
-        if is_ended and not math.isnan(course.limp) and not report.fault:
+        # What made it let go is told a moment after it did.
+        has_let_go = passed > course.limp + 0.1
+        if is_ended and has_let_go and not report.fault:
             course.back = passed
             break
         time.sleep(0.0005)
     return course
+
+
+def _is_still(port: VirtualPort) -> bool:
+    """Ask the fingers' motors whether they hold no torque, or were stopped."""
+    return all(not row[1] or row[2] == -1 for row in port.show()[:9])
 
 
 def _follow(hand: DynamixelHand, stop: threading.Event) -> None:
@@ -131,10 +149,10 @@ def _follow(hand: DynamixelHand, stop: threading.Event) -> None:
 
 
 def _row(courses: list[Course]) -> str:
-    times = np.array([[c.noticed, c.limp, c.back] for c in courses])
+    times = np.array([[c.limp, c.off, c.back] for c in courses])
     cells = [_worst(times[:, 0] * 1000, ".0f"), _worst(times[:, 1] * 1000, ".0f")]
     cells += [_worst(times[:, 2], ".2f"), str(max(c.lost for c in courses))]
-    said = courses[0].said[0] if courses[0].said else "nothing, only counted"
+    said = courses[0].said[0] if courses[0].said else "nothing; counted"
     return " | ".join([*cells, said.split(";")[0]])
 
 
@@ -147,6 +165,30 @@ def _worst(values: np.ndarray, form: str) -> str:
     return f"{np.median(seen):{form}}, at most {seen.max():{form}}{rest}"
 
 
+def _print_missing(times: int) -> None:
+    """Print how soon a question returns where a motor does not answer."""
+    took = []
+    for fast in (False, True):
+        with virtual_port("--fast_sync_read" if fast else "--no-fast_sync_read") as port:
+            bus = DynamixelBus(port.path, 1_000_000)
+            group = MotorGroup(bus, default_calibration().ids)
+            group.check()
+            group.configure()
+            port.command("silent 21")
+            for _ in range(20 * times):
+                began = time.monotonic()
+                try:
+                    group.sample()
+                except MissingReplyError as error:
+                    if error.missing[0] != 21:
+                        raise
+                took.append(1000 * (time.monotonic() - began))
+            bus.close()
+    count = len(took)
+    p50, most = np.median(took), max(took)
+    print(f"\nmotor missing: named after {p50:.1f} ms, at most {most:.1f} (n={count})")
+
+
 def _print_policy(times: int) -> None:
     """Print what happens when the one who steers goes silent."""
     holds, limps = [], []
@@ -154,6 +196,7 @@ def _print_policy(times: int) -> None:
         with virtual_port() as port:
             hand = DynamixelHand(DynamixelConfig(port.path))
             hand.connect()
+            hand.enable()
             for _ in hand.reset(0.0):
                 pass
             hand.command(RESET_POSE)
@@ -166,7 +209,7 @@ def _print_policy(times: int) -> None:
                 time.sleep(0.0005)
             hand.close()
     print(
-        f"\npolicy silent: holds {1000 * max(holds):.0f} ms after its last command at most, "
+        f"policy silent: holds {1000 * max(holds):.0f} ms after its last command at most, "
         f"torque off after {1000 * max(limps):.0f} ms"
     )
 
@@ -177,6 +220,7 @@ from smm_ros.dclaw.dynamixel_config import DynamixelConfig
 from smm_ros.dclaw.dynamixel_hand import DynamixelHand
 hand = DynamixelHand(DynamixelConfig(sys.argv[1]))
 hand.connect()
+hand.enable()
 for _ in hand.reset(0.0): pass
 print("drives", flush=True)
 while True:

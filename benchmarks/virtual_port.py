@@ -18,15 +18,16 @@ class VirtualPort:
     process: subprocess.Popen[str]
 
     def command(self, line: str) -> float:
-        """Send a command; return when it was carried out, s of time.monotonic()."""
+        """Send a command; return when it was sent, s of time.monotonic()."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
+        sent = time.monotonic()
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline().strip()
         if not answer.startswith("done"):
             raise ValueError(answer)
-        return time.monotonic()
+        return sent
 
     def show(self) -> list[list[int]]:
         """Return id, torque, watchdog, error, position, velocity and goal of each servo, ticks."""
