@@ -25,6 +25,10 @@ from smm_ros.dclaw.virtual.wire import Wire
 
 TURNAROUND = 50e-6
 """From an instruction to the answer beside the return delay time, s."""
+_CLEAR_TURNS = b"\x01DXL\x22"
+"""What a CLEAR says to mean it."""
+_KEPT = {b"\xff": (False, False), b"\x01": (True, False), b"\x02": (True, True)}
+"""By what a FACTORY_RESET says: whether the id stays, and whether the speed does."""
 
 
 class VirtualBus:
@@ -118,16 +122,11 @@ class VirtualBus:
         self, packet: Packet, by_id: dict[int, list[VirtualServo]]
     ) -> list[tuple[list[VirtualServo], list[bytes]]]:
         """Carry an instruction out; return in turn which servos answer and what each says."""
-        of_many: dict[int, Callable[[bytes], Iterator[tuple[int, int, int]]]] = {
-            packets.SYNC_READ: _sync_read,
-            packets.BULK_READ: _bulk_read,
-        }
-        data = packet.parameters
-        if packet.instruction in of_many:
-            reads = of_many[packet.instruction](data)
+        if packet.instruction in _READS:
+            reads = list(_READS[packet.instruction](packet.parameters))
+            if packet.instruction in (packets.FAST_SYNC_READ, packets.FAST_BULK_READ):
+                return self._fast_read(reads, by_id) if self.fast_sync_read else []
             return [(by_id.get(i, []), self._read(by_id.get(i, []), a, n)) for i, a, n in reads]
-        if packet.instruction == packets.FAST_SYNC_READ:
-            return self._fast_read(list(_sync_read(data)), by_id) if self.fast_sync_read else []
         if packet.instruction in (packets.SYNC_WRITE, packets.BULK_WRITE):
             for i, address, values in _WRITES[packet.instruction](packet):
                 for servo in by_id.get(i, []):
@@ -179,6 +178,7 @@ class VirtualBus:
     def _single(self, servo: VirtualServo, packet: Packet) -> bytes:
         """Carry out an instruction to one servo; return its answer, empty where it gives none."""
         data, answers_from = packet.parameters, 2  # the return level that it takes
+        called = servo.get(reg.ID)  # it answers by this one, even where it gets another
         address = int.from_bytes(data[:2], "little")
         error, answer = servo.alert, b""
         if packet.instruction == packets.PING:
@@ -196,15 +196,11 @@ class VirtualBus:
         elif packet.instruction == packets.ACTION and servo in self._registered:
             error = servo.write(*self._registered.pop(servo))
             servo.set(reg.REGISTERED_INSTRUCTION, 0)
-        elif packet.instruction == packets.REBOOT:
-            servo.reboot()
-        elif packet.instruction == packets.FACTORY_RESET and data[:1] in (b"\x01", b"\x02"):
-            servo.factory_reset(keep_id=True, keep_baud_rate=data[:1] == b"\x02")
         else:
-            error |= StatusError.INSTRUCTION
+            error = _reset(servo, packet)
         if servo.get(reg.STATUS_RETURN_LEVEL) < answers_from:
             return b""
-        return status(servo.get(reg.ID), error, answer)
+        return status(called, error, answer)
 
     def _send(self, servos: list[VirtualServo], parts: list[bytes], now: float) -> float:
         """Have servos of one id answer, each with its part; return when the last has ended."""
@@ -214,6 +210,22 @@ class VirtualBus:
             begin += servo.busy + self.faults.slow.get(servo.get(reg.ID), 0.0)
             ends.append(self._wire.answer(part, begin))
         return max(ends)
+
+
+def _reset(servo: VirtualServo, packet: Packet) -> int:
+    """Carry out what sets a servo back to how it once was; return the error."""
+    error, data = servo.alert, packet.parameters
+    if packet.instruction == packets.REBOOT:
+        servo.reboot()
+    elif packet.instruction == packets.CLEAR and data == _CLEAR_TURNS:
+        error = servo.clear_turns()
+    elif packet.instruction == packets.FACTORY_RESET and data[:1] in _KEPT:
+        keep_id, keep_baud_rate = _KEPT[data[:1]]
+        if keep_id or packet.id != BROADCAST_ID:  # or else all would be of one id
+            servo.factory_reset(keep_id, keep_baud_rate)
+    else:
+        error |= StatusError.INSTRUCTION
+    return error
 
 
 def _sync_read(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -251,6 +263,12 @@ def _bulk_write(packet: Packet) -> Iterator[tuple[int, int, bytes]]:
         data = data[5 + length :]
 
 
+_READS: dict[int, Callable[[bytes], Iterator[tuple[int, int, int]]]] = {
+    packets.SYNC_READ: _sync_read,
+    packets.FAST_SYNC_READ: _sync_read,
+    packets.BULK_READ: _bulk_read,
+    packets.FAST_BULK_READ: _bulk_read,
+}
 _WRITES: dict[int, Callable[[Packet], Iterator[tuple[int, int, bytes]]]] = {
     packets.WRITE: _write,
     packets.SYNC_WRITE: _sync_write,

@@ -30,7 +30,7 @@ class VirtualHandConfig:
     usb_latency: float = 0.001
     """Latency timer of the USB adapter, s."""
     fast_sync_read: bool = True
-    """Whether the firmware answers to fast sync reads."""
+    """Whether the firmware answers to fast sync reads, and fast bulk reads."""
     seed: int = 0
     """Of the faults."""
 

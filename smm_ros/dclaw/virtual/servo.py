@@ -146,6 +146,17 @@ class VirtualServo:
                 self.set(register, values.get(register, self.model.default(register)))
         self._power_up()
 
+    def clear_turns(self) -> int:
+        """Count its position from within one turn again; return the error.
+
+        A goal stays as it is: a motor that holds torque turns back to it.
+        """
+        self._measure()
+        if self.get(reg.MOVING):
+            return self.alert | StatusError.RESULT_FAIL
+        self._forget_turns()
+        return self.alert
+
     # Time.
 
     def advance(self, angle: float, velocity: float, period: float) -> None:

@@ -72,7 +72,8 @@ def test_all_are_written_in_one_transaction(client):
     assert [s.get(GOAL) for s in c.servos] == [100 * i for i in range(10)]
 
 
-def test_bulk_reads_and_writes_may_differ_from_servo_to_servo(client):
+@pytest.mark.parametrize("fast", [False, True])
+def test_bulk_reads_and_writes_may_differ_from_servo_to_servo(client, fast):
     c = client()
     write = GroupBulkWrite(c.port, c.sdk)
     write.addParam(10, GOAL.address, 4, list(GOAL.encode(7)))
@@ -81,9 +82,40 @@ def test_bulk_reads_and_writes_may_differ_from_servo_to_servo(client):
     read = GroupBulkRead(c.port, c.sdk)
     read.addParam(10, GOAL.address, 4)
     read.addParam(11, reg.LED.address, 1)
-    assert read.txRxPacket() == COMM_SUCCESS
+    assert (read.fastBulkRead() if fast else read.txRxPacket()) == COMM_SUCCESS
     assert read.getData(10, GOAL.address, 4) == 7
     assert read.getData(11, reg.LED.address, 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("instruct", "name"),
+    [
+        (lambda c: c.sdk.write1ByteTxRx(c.port, 11, reg.ID.address, 13), 13),
+        (lambda c: c.sdk.factoryReset(c.port, 11, 0xFF), reg.ID.default),
+    ],
+)
+def test_a_servo_that_changes_its_id_answers_by_the_one_it_was_called(client, instruct, name):
+    c = client()
+    assert instruct(c) == (COMM_SUCCESS, 0)
+    assert c.servos[1].get(reg.ID) == name
+
+
+@pytest.mark.parametrize(("option", "kept"), [(0xFF, 3), (0x02, 3), (0x01, 1)])
+def test_ids_outlast_every_factory_reset_of_all_servos_at_once(client, option, kept):
+    c = client()
+    c.bus.receive(encode(Packet(packets.BROADCAST_ID, packets.FACTORY_RESET, bytes([option]))), 0)
+    assert [s.get(reg.ID) for s in c.servos] == [10, 11, 12]
+    assert {s.get(reg.BAUD_RATE) for s in c.servos} == {kept}
+
+
+def test_turns_are_cleared_by_the_key_alone(client):
+    c = client()
+    c.servos[1].turn(3)
+    c.bus.receive(encode(Packet(11, packets.CLEAR, b"\1DXL")), 0.0)
+    c.port.pass_time(0.1)
+    assert c.sdk.read4ByteTxRx(c.port, 11, NOW.address)[0] == 3 * 4096
+    assert c.sdk.clearMultiTurn(c.port, 11) == (COMM_SUCCESS, 0)
+    assert c.sdk.read4ByteTxRx(c.port, 11, NOW.address)[0] == 0
 
 
 def test_a_registered_write_waits_for_the_action(client):
@@ -225,9 +257,12 @@ def test_bytes_that_are_lost_or_changed_are_no_answers(client):
     assert all(sync_read(c)[0] == COMM_SUCCESS for _ in range(5))
 
 
-def test_without_fast_sync_read_nobody_answers_to_it(client):
+def test_without_fast_sync_read_nobody_answers_to_fast_reads(client):
     c = client(fast_sync_read=False)
     assert sync_read(c, fast=True)[0] == COMM_RX_TIMEOUT
+    bulk = GroupBulkRead(c.port, c.sdk)
+    bulk.addParam(10, *BLOCK)
+    assert bulk.fastBulkRead() == COMM_RX_TIMEOUT
     assert sync_read(c)[0] == COMM_SUCCESS
 
 
@@ -235,7 +270,9 @@ def test_without_fast_sync_read_nobody_answers_to_it(client):
 @given(data=st.one_of(st.binary(max_size=80), st.builds(
     lambda i, n, p: encode(Packet(i, n, p)),
     st.sampled_from([10, 11, 99, 0xFE]),
-    st.one_of(st.integers(0, 255), st.sampled_from([2, 3, 4, 6, 0x82, 0x83, 0x8A, 0x92, 0x93])),
+    st.one_of(st.integers(0, 255), st.sampled_from(
+        [2, 3, 4, 6, 16, 0x82, 0x83, 0x8A, 0x92, 0x93, 0x9A]
+    )),
     st.binary(max_size=24),
 )))  # fmt: skip
 def test_no_bytes_at_all_harm_the_bus(client, data):

@@ -246,6 +246,16 @@ def test_a_factory_reset_keeps_what_it_is_told_to(bench):
     assert (one.get(reg.ID), one.get(reg.BAUD_RATE)) == (1, 1)
 
 
+def test_turns_are_cleared_of_a_shaft_at_rest_only(bench):
+    one = bench.servo(operating_mode=Mode.EXTENDED_POSITION, homing_offset=100)
+    one.advance(9.0, 1.0, 0.01)
+    assert one.clear_turns() == StatusError.RESULT_FAIL
+    assert bench.ask(one, reg.PRESENT_POSITION) == round(9.0 / TICK) + 100
+    one.advance(9.0, 0.0, 0.01)
+    assert one.clear_turns() == 0
+    assert bench.ask(one, reg.PRESENT_POSITION) == round(9.0 / TICK) % 4096 + 100
+
+
 def test_the_realtime_tick_counts_milliseconds_and_goes_round(bench):
     one = bench.servo()
     start = bench.ask(one, reg.REALTIME_TICK)
