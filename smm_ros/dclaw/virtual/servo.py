@@ -17,6 +17,8 @@ AMBIENT, HEATING, COOLING = 30.0, 6.0, 1 / 60
 """Temperature at rest in degrees Celsius, K/s at the stall current, 1/s."""
 OVERLOAD_SHARE, OVERLOAD_AFTER = 0.9, 0.5
 """An overload is this share of the stall torque for this time, s."""
+OVERLOAD_SPEED = 0.5
+"""Faster than that none of these motors has such a torque: a tenth of the no-load speed, rad/s."""
 
 BOOT_TIME = 0.3
 """A servo that was rebooted is silent and limp for this time, s."""
@@ -300,8 +302,9 @@ class VirtualServo:
                     self.set(goal, 0)
 
     def _watch_itself(self, period: float) -> None:
-        is_loaded = abs(self._control.torque) >= OVERLOAD_SHARE * self.model.stall_torque
-        self._loaded_for = self._loaded_for + period if is_loaded else 0.0
+        is_slow = abs(self.velocity) < OVERLOAD_SPEED
+        is_strong = abs(self._control.torque) >= OVERLOAD_SHARE * self.model.stall_torque
+        self._loaded_for = self._loaded_for + period if is_slow and is_strong else 0.0
         lowest, highest = self.get(reg.MIN_VOLTAGE_LIMIT), self.get(reg.MAX_VOLTAGE_LIMIT)
         if self._loaded_for > OVERLOAD_AFTER:
             self.fail(reg.OVERLOAD_BIT)

@@ -212,6 +212,15 @@ def test_an_error_is_alerted_and_switches_torque_off_where_shutdown_says_so(
     assert bool(one.get(reg.TORQUE_ENABLE)) != shuts_down
 
 
+def test_a_motor_that_turns_freely_is_not_overloaded_however_far_its_goal_is(bench):
+    one = bench.servo(torque=True, goal_position=1_000_000)
+    bench.run(one, 3.0)
+    assert one.get(reg.TORQUE_ENABLE) == 1
+    assert bench.ask(one, reg.HARDWARE_ERROR_STATUS) == 0
+    bench.run(one, 1.0, held=True)
+    assert bench.ask(one, reg.HARDWARE_ERROR_STATUS) == 1 << reg.OVERLOAD_BIT
+
+
 def test_a_reboot_clears_errors_and_ram_but_not_the_eeprom(bench):
     one = bench.servo(
         return_delay_time=0, position_p_gain=300, bus_watchdog=5, goal_current=50, torque=True
