@@ -55,7 +55,7 @@ class HandConfig(Config):
         high=3600.0,
     )
     blind_for: float = option(
-        0.04, "Time without a measurement after which torque goes off, s.", low=0.01, high=1.0
+        0.035, "Time without a measurement after which torque goes off, s.", low=0.01, high=1.0
     )
     recoveries_per_hour: int = option(
         12, "Overloaded motors started anew before a person is waited for.", low=0, high=1000

@@ -35,21 +35,27 @@ class HandHalt:
         """What is wrong with the hand, empty where nothing is."""
         self.is_paused = False
         """Whether the hand goes on by itself once it has no fault any more."""
+        self._told = ""
         self._lockstep, self._owner, self._logger = lockstep, owner, node.get_logger()
         self._server = StopServer(node, self)
 
     def fail(self, error: HandError) -> None:
         """After a fault the hand stays limp: until someone clears the stop, or it can go on."""
-        if self._lockstep.stopped and str(error) == self.fault:
-            return  # as it was told already
-        self.fault = str(error)
+        if self._lockstep.stopped and str(error) == self._told:
+            return
+        self.fault = self._told = str(error)
         # What a person has stopped, or a fault that waits for one, stays so whatever comes after.
-        may_pause = self.is_paused or not self._lockstep.stopped
-        self.is_paused = isinstance(error, HandLimpError) and may_pause
-        self._logger.error(f"{'paused' if self.is_paused else 'stopped by a fault'}: {error}")
-        if not self.is_paused:
+        is_latched = self._lockstep.stopped and not self.is_paused
+        self.is_paused = isinstance(error, HandLimpError) and not is_latched
+        self._logger.error(f"{'limp' if self.is_paused else 'stopped by a fault'}: {error}")
+        if not self.is_paused and not is_latched:
             self._switch_off()
         self._halt()
+
+    def end_pause(self) -> None:
+        """Forget a fault that the hand was to get over by itself: the hand is let go of."""
+        if self.is_paused:
+            self._go_on()
 
     def look_after(self, hand: Hand) -> None:
         """Pause while the hand has a fault of its own, and go on when it has got over it."""
@@ -97,7 +103,7 @@ class HandHalt:
         self._owner.on_halt()
 
     def _go_on(self) -> None:
-        self.is_paused, self.fault = False, ""
+        self.is_paused, self.fault, self._told = False, "", ""
         self._lockstep.clear_stop()
         self._server.tell(False)
         self._owner.on_halt()

@@ -149,7 +149,7 @@ class HandNode(LifecycleNode):
         self._lockstep.hold()
         self._periods.restart()
         try:
-            if not self._lockstep.stopped:
+            if self.halt.is_paused or not self._lockstep.stopped:
                 hand.enable()
             self._show(hand.read())
         except HandLimpError as error:  # it will be well by itself
@@ -157,14 +157,18 @@ class HandNode(LifecycleNode):
         self._active = True
 
     def _disable(self) -> None:
-        self._active = False
-        self._showing.cancel()
+        self._deactivate()
         if self._hand is not None:
             self._hand.disable()
 
-    def _disconnect(self) -> None:
+    def _deactivate(self) -> None:
         self._active = False
         self._showing.cancel()
+        self._resets.end("the hand is not active")
+
+    def _disconnect(self) -> None:
+        self._deactivate()
+        self.halt.end_pause()
         hand, self._hand = self._hand, None
         if hand is None:
             return
@@ -261,8 +265,10 @@ class HandNode(LifecycleNode):
         return self._hand
 
     def on_halt(self) -> None:
-        """Tell of it at once; what was about to be shown is not."""
+        """Tell of it at once; what was about to be shown or done is not."""
         self._showing.cancel()
+        if self._lockstep.stopped:
+            self._resets.end(f"the hand was stopped: {self.halt.fault or 'by a person'}")
         self._diagnostics.publish()
 
     # Reset; see hand_reset.Resettable.

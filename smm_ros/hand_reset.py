@@ -50,7 +50,7 @@ class ResetServer:
         """Offer the action."""
         self._hand = hand
         self._logger = node.get_logger()
-        self._newest = 0
+        self._newest, self._ending = 0, ""
         self._stages: ResetStages = (stage for stage in list[ResetStage]())
         self._pause = OneShot(node)
         self._server = ActionServer(
@@ -61,6 +61,11 @@ class ResetServer:
             goal_callback=self._on_goal,
             cancel_callback=lambda _: CancelResponse.ACCEPT,
         )
+
+    def end(self, reason: str) -> None:
+        """Have the reset under way, if any, end; whatever comes next, it does not go on."""
+        self._ending = reason
+        self._pause.fire_now()
 
     def _on_goal(self, goal: ResetHand.Goal) -> GoalResponse:
         reason = self._hand.reset_refusal()
@@ -83,6 +88,7 @@ class ResetServer:
 
     async def _reset(self, goal: ServerGoalHandle) -> ResetOutcome:
         self._newest += 1
+        self._ending = ""
         number = self._newest
         # The reset under way, if any, wakes up, finds itself replaced and ends.
         self._pause.fire_now()
@@ -110,6 +116,8 @@ class ResetServer:
         """Wait until the state is due, find out whether the reset still goes on, and show it."""
         await self._pause.sleep(self._hand.seconds_until_due())
         reason = self._hand.reset_refusal()
+        if self._ending:
+            reason = self._ending
         if number != self._newest:
             reason = "a newer reset took its place"
         elif goal.is_cancel_requested:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from smm_ros.dclaw.dynamixel.bus import longest_silence
 from smm_ros.dclaw.dynamixel.motors import MotorSettings
 from smm_ros.dclaw.hand_guard import GuardConfig
 from smm_ros.dclaw.recovery import RecoveryConfig
@@ -29,9 +30,15 @@ class DynamixelConfig:
         """Check the values."""
         if not 10 <= self.rate <= 500:
             raise ValueError(f"rate is {self.rate}, expected 10 to 500 Hz")
-        # A cycle without an answer takes a little longer than its period.
-        if self.motors.watchdog < 3 / self.rate:
+        if not self.margin <= self.guard.blind_for / 2:
             raise ValueError(
-                f"the motors' watchdog is {self.motors.watchdog} s, expected at least three "
-                f"cycles of the bus, {3 / self.rate:g} s"
+                f"margin is {self.margin} s, expected at most half of blind_for, "
+                f"{self.guard.blind_for / 2:g} s"
+            )
+        # A cycle without an answer takes a little longer than its period.
+        longest = max(3 / self.rate, longest_silence(self.margin))
+        if self.motors.watchdog < longest:
+            raise ValueError(
+                f"the motors' watchdog is {self.motors.watchdog} s, expected at least "
+                f"{longest:.3g} s, for which the bus can be silent"
             )

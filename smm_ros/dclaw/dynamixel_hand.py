@@ -7,7 +7,6 @@ way out, and a hand that nobody steers or that can not be measured holds still a
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -115,10 +114,17 @@ class DynamixelHand:
             HandError: the hand can not be switched on.
         """
         if self._loop is not None and self._loop.error is not None:
-            with contextlib.suppress(HandError):  # what the old port left is not this one's
-                self.close()
-            self.connect()
+            self._connect_again()
         self._do(lambda cycle: cycle.switch_on())
+
+    def _connect_again(self) -> None:
+        ended = self._loop, self._cycle
+        self._loop = self._cycle = None
+        try:
+            self.connect()
+        except HandError:
+            self._loop, self._cycle = ended  # its fault stays
+            raise
 
     def disable(self) -> None:
         """Switch torque off; does nothing where it is off already, or on a closed hand.
@@ -201,11 +207,13 @@ class DynamixelHand:
             if self.fault:
                 raise HandLimpError(self.fault)
             yield ResetStage("switch on", attempt=1)
+            if not cycle.is_wanted:
+                raise HandError("torque was switched off")
             self.enable()
-        if abs(self.pose()[1] - self._turns) > MOST_TURNS * 2 * math.pi:
-            yield ResetStage("forget the valve's turns", attempt=1)
-            self._do(lambda cycle: cycle.recount_valve())
         try:
+            if abs(self.pose()[1] - self._turns) > MOST_TURNS * 2 * math.pi:
+                yield ResetStage("forget the valve's turns", attempt=1)
+                self._do(lambda cycle: cycle.recount_valve())
             yield from scripted_reset(self, valve_angle)
         except (GeneratorExit, HandError):
             self._stay(cycle)
@@ -334,4 +342,5 @@ class DynamixelHand:
         if loop.error is None:
             return ""
         unsure = self._cycle is not None and self._cycle.fault.torque_unsure
-        return f"{loop.error}; torque may be on" if unsure else str(loop.error)
+        why = f"{loop.error}; torque may be on" if unsure else str(loop.error)
+        return f"{why}; then clear the stop, or connect again"

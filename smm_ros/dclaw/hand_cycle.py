@@ -5,6 +5,7 @@ All of it runs in the thread of `hand_loop`, but for what is marked as being for
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -15,17 +16,19 @@ import numpy as np
 from smm_ros.dclaw.calibration import Calibration
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel.bus_errors import BusError, MissingReplyError, PortError
-from smm_ros.dclaw.dynamixel.motor_sample import MotorSample, RestartedError
+from smm_ros.dclaw.dynamixel.motor_sample import MotorSample, RestartedError, StaleError
 from smm_ros.dclaw.dynamixel.motors import MotorGroup
 from smm_ros.dclaw.dynamixel.registers import Mode
 from smm_ros.dclaw.glide import Array, Glide
-from smm_ros.dclaw.hand_fault import HandFault, Trouble
+from smm_ros.dclaw.hand_fault import HandFault, Trouble, find_trouble, longest
 from smm_ros.dclaw.hand_guard import OUTSIDE, Drive, HandGuard
-from smm_ros.dclaw.recovery import Recovery
+from smm_ros.dclaw.recovery import LONGEST_ABSENCE, Pause, Recovery
 from smm_ros.dclaw.safety_clamp import within_limits
 from smm_ros.dclaw.spec import JOINT_NAMES, NUM_JOINTS, Joints
 
 _VALVE = NUM_JOINTS
+ATTEMPTS = 3
+"""To measure, where a single miss would be taken for a fault."""
 
 
 class RecoveringError(BusError):
@@ -55,8 +58,8 @@ class HandCycle:
         self._ids, self._direction = calibration.ids, calibration.direction
         self._zero = calibration.zero
         self._valve_way: Glide | None = None
-        self._steps: Iterator[float] | None = None
-        self._next_step = 0.0
+        self._steps: Iterator[Pause] | None = None
+        self._pause, self._next_step = Pause(0.0, all_answer=True), 0.0
 
     # For others.
 
@@ -134,29 +137,37 @@ class HandCycle:
             BusError: a fault is not gone, a motor does not answer, or a joint is too far outside
                 its limits to be brought back.
         """
-        self.is_wanted = True
         if self.fault.is_held:
             self._take_up()
         elif not self.fault.text:
             self.run()  # a fault that is there has to be known first
         if self._steps is not None:
+            self.is_wanted = True
             raise RecoveringError(self.fault.text)
         if self.fault.text:
             raise BusError(self.fault.text)
         try:
-            _require_near(self._pose(self.group.sample()))
+            _require_near(self._pose(self._measure()))
             self.group.torque_on(self._ids[:NUM_JOINTS])
-            sample = self.group.sample()
+            sample = self._measure()
         except BusError:
             self._let_go("the hand could not be switched on")
             raise
+        self.is_wanted = True
         with self.lock:
             self.guard.hold(self._pose(sample), sample.stamp)
+
+    def _measure(self) -> MotorSample:
+        """Measure now; a single miss is none. Raises BusError."""
+        for _ in range(ATTEMPTS - 1):
+            with contextlib.suppress(MissingReplyError, StaleError):
+                return self.group.sample()
+        return self.group.sample()
 
     def _take_up(self) -> None:
         """A person has looked at a fault: forget it, or start the motors that have it anew."""
         try:
-            trouble = self._trouble(self.group.sample())
+            trouble = self._trouble(self._measure())
         except RestartedError as error:
             trouble = self._restarted(error)
         self.recovery.forgive()
@@ -177,7 +188,9 @@ class HandCycle:
         self._release(reason)
 
     def turn_valve(self, way: Glide) -> None:
-        """Switch the valve's motor on, and go a way (1,) rad with it."""
+        """Switch the valve's motor on, and go a way (1,) rad with it; raises BusError."""
+        if self.guard.drive is Drive.LIMP:
+            raise RecoveringError(f"the hand is limp: {self.fault.text or self.guard.reason}")
         try:
             self.group.torque_on(self._ids[_VALVE:])
         except BusError:
@@ -186,9 +199,8 @@ class HandCycle:
         self._valve_way = way
 
     def release_valve(self) -> None:
-        """Switch the valve's motor off."""
-        self._valve_way = None
-        self.group.torque_off(self._ids[_VALVE:])
+        """Switch the valve's motor off; raises BusError."""
+        self._switch_off(self._ids[_VALVE:])
 
     def recount_valve(self) -> None:
         """Have the valve's motor forget its full turns: of its goals only so many can be told."""
@@ -210,40 +222,14 @@ class HandCycle:
     # What goes wrong.
 
     def _trouble(self, sample: MotorSample) -> Trouble:
-        """Return what is wrong by the motors' own account."""
-        absent, now = self.fault.absent, sample.stamp
-        words, failed, errors, holds_torque = [], set(absent), dict[int, int](), False
-        for i, motor in enumerate(self._ids):
-            holds_torque |= bool(sample.torque_on[i]) and not self._is_driven(i)
-            if status := int(sample.errors[i]):
-                errors[motor] = status
-                words.append(f"motor {motor} reports {', '.join(reg.hardware_errors(status))}")
-            elif sample.tripped[i]:
-                failed.add(motor)
-                words.append(f"motor {motor} was stopped by its bus watchdog")
-            elif sample.torque_on[i] != self._is_driven(i):
-                failed.add(motor)
-                state = "holds torque unasked" if sample.torque_on[i] else "has let go"
-                words.append(f"motor {motor} {state}")
-        absence = max((now - since for since in absent.values()), default=0.0)
-        if absent and not words:
-            names = ", ".join(map(str, sorted(absent)))
-            words.append(f"motor {names} answers again after {absence:.2f} s")
-        return Trouble(
-            "; ".join(words),
-            frozenset(failed),
-            errors,
-            holds_torque=holds_torque,
-            absence=absence,
-        )
+        driven = [self._is_driven(place) for place in range(len(self._ids))]
+        return find_trouble(sample, self._ids, driven, self.fault.absence(sample.stamp))
 
     def _restarted(self, error: RestartedError) -> Trouble:
-        absent, now = self.fault.absent, time.monotonic()
+        absent = self.fault.absence(time.monotonic())
+        failed = frozenset(error.motors)
         return Trouble(
-            str(error),
-            failed=frozenset(error.motors) | frozenset(absent),
-            restarted=frozenset(error.motors),
-            absence=max((now - since for since in absent.values()), default=0.0),
+            str(error), failed | absent.keys(), restarted=failed, absence=longest(absent)
         )
 
     def _is_driven(self, place: int) -> bool:
@@ -268,7 +254,7 @@ class HandCycle:
 
     def _fail(self, trouble: Trouble) -> None:
         """Let go, and begin to recover unless that is for a person to decide."""
-        is_limp = self.guard.drive is Drive.LIMP
+        is_limp, self._valve_way = self.guard.drive is Drive.LIMP, None
         if not is_limp or trouble.holds_torque or self.fault.torque_unsure:
             self._let_go(trouble.text)
         if self.fault.is_held:
@@ -283,12 +269,15 @@ class HandCycle:
         self._next_step = time.monotonic()
         self._steps = self.recovery.steps(self.group, trouble, self._next_step)
 
-    def _recover(self, steps: Iterator[float]) -> None:
+    def _recover(self, steps: Iterator[Pause]) -> None:
         now = time.monotonic()
         if now < self._next_step:
+            if self._pause.all_answer:
+                self._watch_pause(now)
             return
         try:
-            self._next_step = now + next(steps)
+            self._pause = next(steps)
+            self._next_step = now + self._pause.seconds
             return
         except StopIteration:
             self.fault.tell(f"recovered from: {self.fault.text}")
@@ -296,6 +285,23 @@ class HandCycle:
         except BusError as error:
             self.fault.tell(f"not recovered: {error}")
         self._steps = None
+
+    def _watch_pause(self, now: float) -> None:
+        """See whether somebody pulls a plug, or uses the switch, while motors rest."""
+        absent = self.fault.absent
+        try:
+            trouble = self._trouble(self.group.sample())
+        except MissingReplyError as error:
+            absent |= {motor: now for motor in error.missing if motor not in absent}
+            return
+        except RestartedError as error:
+            trouble = self._restarted(error)
+        except StaleError:
+            return
+        if trouble.restarted or trouble.absence > LONGEST_ABSENCE:
+            self._steps = None
+            self._fail(trouble)
+        absent.clear()
 
     def _let_go(self, reason: str) -> None:
         """Switch off what nobody asked to: whatever comes of it is told, not raised."""
@@ -307,13 +313,18 @@ class HandCycle:
     def _release(self, reason: str) -> None:
         with self.lock:
             self.guard.limp(reason)
+        self._switch_off(self._ids)
+
+    def _switch_off(self, motors: tuple[int, ...]) -> None:
+        """Switch off the valve's motor, or all."""
         self._valve_way = None
         try:
-            self.group.torque_off()
+            self.group.torque_off(motors)
         except BusError as error:
             self.fault.torque_unsure = str(error)
             raise
-        self.fault.torque_unsure = ""
+        if motors == self._ids:
+            self.fault.torque_unsure = ""
 
 
 def _require_near(pose: Joints) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from smm_ros.dclaw.dynamixel import registers as reg
+from smm_ros.dclaw.dynamixel.motor_sample import MotorSample
 
 MOST_EVENTS = 200
 """So many events are kept until somebody takes them; older ones are given up."""
@@ -55,6 +58,10 @@ class HandFault:
             self.tell(text)
             self.text = text
 
+    def absence(self, now: float) -> dict[int, float]:
+        """Return for how long motors have not been heard, s."""
+        return {motor: now - since for motor, since in self.absent.items()}
+
     def clear(self) -> None:
         """All is well; what torque is said to be stays."""
         self.text, self.is_held = "", False
@@ -70,3 +77,36 @@ class HandFault:
         while self._events:
             events.append(self._events.popleft())
         return events
+
+
+def find_trouble(
+    sample: MotorSample, ids: Sequence[int], driven: Sequence[bool], absent: Mapping[int, float]
+) -> Trouble:
+    """Return what is wrong by the motors' own account.
+
+    `driven` says of each of the ids whether it is meant to hold torque; `absent` for how long
+    motors were not heard before this measurement, s.
+    """
+    words, failed, errors, holds_torque = [], set(absent), dict[int, int](), False
+    for i, motor in enumerate(ids):
+        holds_torque |= bool(sample.torque_on[i]) and not driven[i]
+        if status := int(sample.errors[i]):
+            errors[motor] = status
+            words.append(f"motor {motor} reports {', '.join(reg.hardware_errors(status))}")
+        elif sample.tripped[i]:
+            failed.add(motor)
+            words.append(f"motor {motor} was stopped by its bus watchdog")
+        elif sample.torque_on[i] != driven[i]:
+            failed.add(motor)
+            state = "holds torque unasked" if sample.torque_on[i] else "has let go"
+            words.append(f"motor {motor} {state}")
+    away = longest(absent)
+    if absent and not words:
+        names = ", ".join(map(str, sorted(absent)))
+        words.append(f"motor {names} answers again after {away:.2f} s")
+    return Trouble("; ".join(words), frozenset(failed), errors, frozenset(), holds_torque, away)
+
+
+def longest(absent: Mapping[int, float]) -> float:
+    """Return the longest of some absences, s; 0 where there are none."""
+    return max(absent.values(), default=0.0)

@@ -44,7 +44,7 @@ class GuardConfig:
     """Without a new target torque goes off."""
     idle_after: float = 30.0
     """A hand that nobody has steered since it was switched on lets go."""
-    blind_for: float = 0.04
+    blind_for: float = 0.035
     """Without a measurement torque goes off."""
 
     def __post_init__(self) -> None:

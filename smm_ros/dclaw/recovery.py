@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel.bus_errors import BusError
@@ -37,6 +38,14 @@ class RecoveryConfig:
             raise ValueError(f"per_hour is {self.per_hour}, expected 0 to 1000")
         if not 0 <= self.rest < math.inf:
             raise ValueError(f"rest is {self.rest}, expected a time in s")
+
+
+class Pause(NamedTuple):
+    """Between two steps of a recovery."""
+
+    seconds: float
+    all_answer: bool
+    """Whether all motors can be measured meanwhile."""
 
 
 class Recovery:
@@ -74,20 +83,18 @@ class Recovery:
         """Forget the recoveries so far: a person has looked."""
         self._begun.clear()
 
-    def steps(self, group: MotorGroup, trouble: Trouble, now: float) -> Iterator[float]:
+    def steps(self, group: MotorGroup, trouble: Trouble, now: float) -> Iterator[Pause]:
         """Set up again what has failed; start motors with hardware errors anew before.
-
-        Yields how long to wait before the next step, s.
 
         Raises:
             BusError: it did not work.
         """
         errors = trouble.errors
         self._begun.append(now)
-        yield self.config.rest if errors else 0.0
+        yield Pause(self.config.rest if errors else 0.0, all_answer=True)
         for motor in errors:
             group.bus.reboot(motor)
-        yield BOOT_TIME if errors else 0.0
+        yield Pause(BOOT_TIME if errors else 0.0, all_answer=False)
         group.configure(sorted({*trouble.failed, *errors}))
         for motor in errors:
             status = group.bus.read(motor, reg.HARDWARE_ERROR_STATUS)

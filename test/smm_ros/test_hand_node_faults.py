@@ -1,5 +1,6 @@
 """The hand node in the test's own process, with a hand that fails on purpose."""
 
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -34,7 +35,7 @@ class FailingHand:
     def __init__(self) -> None:
         self.clamp = SafetyClamp()
         self.calls: list[str] = []
-        self.fails_at = self.fault = ""
+        self.fails_at = self.also_fails_at = self.fault = ""
         self.error: type[HandError] = HandError
         self.warnings: tuple[str, ...] = ()
         self.events: list[str] = []
@@ -42,7 +43,7 @@ class FailingHand:
 
     def _note(self, call: str) -> None:
         self.calls.append(call)
-        if call == self.fails_at:
+        if call in (self.fails_at, self.also_fails_at):
             raise self.error(f"no answer to {call}")
 
     def health(self) -> HandHealth:
@@ -209,6 +210,10 @@ class Spun:
         self.stopped = ros.collect(Bool, STOPPED, STOPPED_QOS)
         self._resets = ActionClient(ros.node, ResetHand, RESET_HAND)
         self.wait_for(self._resets.server_is_ready)
+        self.wait_for(lambda: self.reports)
+        # This side knows the node; what is said before the node knows this side is lost.
+        settled = time.monotonic() + 0.3
+        self.wait_for(lambda: time.monotonic() > settled)
 
     def wait_for(self, condition: Callable[[], object]) -> None:
         def spun() -> object:
@@ -297,4 +302,35 @@ def test_a_stop_that_is_cleared_while_a_fault_is_mended_goes_on_by_itself(spun, 
     assert spun.node.halt.clear_stop() == "no answer to enable"
     spun.wait_for(spun.is_stopped)
     hand.fails_at = hand.fault = ""
+    spun.wait_for(lambda: not spun.is_stopped())
+
+
+def test_a_stopped_hand_that_does_not_answer_is_told_of_once(spun, hand):
+    """Each try to switch off a silent hand takes long: the node would answer to nobody."""
+    spun.node.halt.stop()
+    hand.fails_at, hand.error = "read", HandLimpError
+    hand.also_fails_at = "disable"
+    before = hand.calls.count("disable")
+    spun.wait_for(lambda: spun.shows("no answer to read"))
+    for _ in range(50):
+        spun.wait_for(lambda: True)
+    assert hand.calls.count("disable") == before
+    assert spun.is_stopped()
+
+
+def test_a_reset_under_way_does_not_outlive_a_stop_that_is_cleared_at_once(spun, hand):
+    goal = spun.begin_reset()
+    spun.node.halt.stop()
+    spun.node.halt.clear_stop()
+    assert "the hand was stopped" in spun.outcome(goal).message
+    assert spun.outcome(spun.begin_reset()).success
+
+
+def test_a_pause_ends_where_the_hand_is_activated_anew(spun, hand):
+    hand.fault = "motor 11 reports overload"
+    spun.wait_for(spun.is_stopped)
+    spun.node.trigger_deactivate()
+    hand.fault = ""
+    spun.node.trigger_activate()
+    assert hand.calls[-2:] == ["enable", "read"]
     spun.wait_for(lambda: not spun.is_stopped())

@@ -45,6 +45,11 @@ LENGTHS = 8
 a late answer has another length than the one that is waited for."""
 
 
+def longest_silence(margin: float) -> float:
+    """Return for how long a bus with a margin (s) may be silent after a motor was, s."""
+    return LATE * max(PATIENCE, margin) + SILENCE
+
+
 class DynamixelBus:
     """One open port. Values are the motors' own integers; see `registers` for units."""
 

@@ -37,8 +37,8 @@ class MotorSettings:
     """Cap of the motors' current, A; never more than the model allows."""
     watchdog: float = 0.1
     """The motors stop by themselves when the bus is silent for so long, s; steps of 0.02."""
-    profile_velocity: float = 0.0
-    """Bound on their speed, rad/s; 0 is none."""
+    profile_velocity: float = 8.0
+    """Bound on their speed, which they keep by themselves, rad/s; 0 is none."""
     profile_acceleration: float = 0.0
     """Bound on their acceleration, rad/s^2; 0 is none."""
 
@@ -145,11 +145,14 @@ class MotorGroup:
             # In the EEPROM too: after a restart the goal is the limit.
             reg.CURRENT_LIMIT: cap,
             reg.GOAL_CURRENT: cap,
+            reg.GOAL_PWM: self.bus.read(motor, reg.PWM_LIMIT),
             reg.PROFILE_VELOCITY: velocity,
             reg.PROFILE_ACCELERATION: acceleration,
             reg.POSITION_P_GAIN: model.position_p_gain,
             reg.POSITION_I_GAIN: 0,
             reg.POSITION_D_GAIN: 0,
+            reg.FEEDFORWARD_1ST_GAIN: 0,
+            reg.FEEDFORWARD_2ND_GAIN: 0,
             **POINTERS,
         }
 
@@ -190,14 +193,27 @@ class MotorGroup:
         chosen = self.ids if motors is None else tuple(motors)
         # At once for all, and first of all: what may fail comes after it.
         self.bus.sync_write(reg.TORQUE_ENABLE, dict.fromkeys(chosen, 0))
-        failed: list[BusError] = []
-        for motor in chosen:
+        unsure = self._holding(chosen)
+        if unsure:  # what was said may have been lost, or an answer, or it was another's fault
+            self.bus.sync_write(reg.TORQUE_ENABLE, dict.fromkeys(unsure, 0))
+            unsure = self._holding(unsure)
+        if unsure:
+            raise BusError(f"motor {', '.join(map(str, unsure))} does not say that torque is off")
+
+    def _holding(self, motors: Sequence[int]) -> list[int]:
+        """Return those of some motors that hold torque, or do not answer."""
+        register, left = reg.TORQUE_ENABLE, list(motors)
+        silent: list[int] = []
+        while left:
             try:
-                self.bus.ensure(motor, reg.TORQUE_ENABLE, 0)
-            except BusError as error:
-                failed.append(error)
-        if failed:
-            raise failed[0]
+                told = self.bus.sync_read(left, register.address, register.size)
+            except MissingReplyError as error:
+                # Those behind a silent motor are silent with it: ask the others without it.
+                silent.append(error.missing[0])
+                left.remove(error.missing[0])
+                continue
+            return silent + [motor for motor in left if told[motor] != b"\0"]
+        return silent
 
     def _watchdog_steps(self) -> int:
         return max(1, min(127, round(self.settings.watchdog / units.WATCHDOG)))

@@ -62,7 +62,9 @@ def drive(port: VirtualPort) -> Iterator[Callable[..., DynamixelHand]]:
 @pytest.fixture
 def driver(drive: Callable[..., DynamixelHand], port: VirtualPort) -> DynamixelHand:
     """The real hand's driver, connected to `port`, torque off."""
-    return drive(port)
+    hand = drive(port)
+    hand.take_events()  # how it was set up
+    return hand
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel.motors import MotorSettings
 from smm_ros.dclaw.dynamixel_config import DynamixelConfig
 from smm_ros.dclaw.dynamixel_hand import DynamixelHand
+from smm_ros.dclaw.glide import glide
 from smm_ros.dclaw.hand import HandError, HandLimpError
 from smm_ros.dclaw.hand_guard import OUTSIDE, Drive, GuardConfig
 from smm_ros.dclaw.safety_clamp import MAX_STEP
@@ -134,6 +135,29 @@ def test_nobody_is_switched_on_again_who_was_switched_off_on_purpose(driver, tor
     driver.disable()
     with pytest.raises(HandError, match="a reset needs torque"):
         driver.reset(0.0)
+    assert torque() == ALL_OFF
+
+
+def test_a_reset_does_not_switch_on_what_is_switched_off_meanwhile(
+    driver, port, torque, wait_until
+):
+    driver.enable()
+    port.command("overload 11")
+    wait_until(lambda: driver.report().recovered)
+    stages = driver.reset(0.0)
+    assert next(stages).name == "switch on"
+    driver.disable()
+    with pytest.raises(HandError, match="torque was switched off"):
+        next(stages)
+    assert torque() == ALL_OFF
+
+
+def test_the_valve_is_not_turned_by_a_hand_that_has_let_go(driver, torque):
+    driver.enable()
+    way = glide(np.zeros(1), np.ones(1), time.monotonic(), 1.0)
+    driver.disable()
+    with pytest.raises(HandLimpError, match="the hand is limp: torque was switched off"):
+        driver._do(lambda cycle: cycle.turn_valve(way))
     assert torque() == ALL_OFF
 
 
@@ -267,6 +291,14 @@ def test_rates_that_can_not_be_are_refused(rate):
         DynamixelConfig("/dev/none", rate=rate)
 
 
-def test_a_watchdog_shorter_than_three_cycles_is_refused():
-    with pytest.raises(ValueError, match="watchdog is 0.1 s, expected at least three cycles"):
-        DynamixelConfig("/dev/none", rate=20.0)
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rate": 20.0}, "watchdog is 0.1 s, expected at least 0.15 s, for which the bus"),
+        ({"motors": MotorSettings(watchdog=0.06)}, "watchdog is 0.06 s, expected at least 0.079"),
+        ({"margin": 0.02}, "margin is 0.02 s, expected at most half of blind_for, 0.0175 s"),
+    ],
+)
+def test_times_that_do_not_go_together_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        DynamixelConfig("/dev/none", **values)

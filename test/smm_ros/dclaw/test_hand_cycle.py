@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from smm_ros.dclaw.dynamixel import registers as reg
-from smm_ros.dclaw.dynamixel.bus_errors import BusError
+from smm_ros.dclaw.dynamixel.bus_errors import BusError, MissingReplyError
 from smm_ros.dclaw.hand import HandError, HandLimpError
 from smm_ros.dclaw.hand_guard import Drive
 from smm_ros.dclaw.recovery import RecoveryConfig
@@ -85,7 +85,7 @@ def test_a_silent_motor_is_named_and_no_old_state_is_shown(driver, port, torque,
         driver.read()
     assert "highest current (A)" not in driver.health().values
     wait_until(lambda: driver.health().warnings)
-    assert driver.health().warnings[0].startswith("torque may be on: no answer of motor 20")
+    assert driver.health().warnings[0].startswith("torque may be on: motor 20 does not say")
     assert max(driver.report().missed, key=driver.report().missed.get) == 20
     events = driver.take_events()
     assert events[0].startswith("no answer of motor 20")
@@ -128,6 +128,47 @@ def test_after_a_switch_or_a_plug_nothing_moves_until_a_person_says_so(
     assert [s.get(reg.BUS_WATCHDOG) for s in port.hand.servos] == [100] * 9 + [0]
 
 
+def test_a_plug_pulled_while_another_motor_rests_waits_for_a_person(drive, port, wait_until):
+    hand = drive(port, recovery=RecoveryConfig(rest=2.5))
+    hand.enable()
+    port.command("overload 11")
+    wait_until(lambda: hand.fault)
+    port.command("cut 20 21 22")
+    time.sleep(1.5)
+    port.command("join 20 21 22")
+    wait_until(lambda: hand.report().is_held)
+    assert "as after the power switch or a plug" in hand.fault
+
+
+def test_a_single_miss_does_not_keep_a_hand_from_being_switched_on(driver, torque, monkeypatch):
+    group, misses = driver._cycle.group, iter([False, True, False, True])
+    sample = group.sample
+
+    def sample_or_miss():
+        if torque()[0] == 0 and next(misses, False):
+            raise MissingReplyError([11], {}, 1, 0.007)
+        return sample()
+
+    monkeypatch.setattr(group, "sample", sample_or_miss)
+    driver.enable()
+    assert torque() == FINGERS_ON
+
+
+def test_a_chain_that_is_silent_is_given_up_soon_and_all_its_motors_are_named(
+    driver, port, torque, wait_until
+):
+    driver.enable()
+    for motor in (20, 31):
+        port.command(f"silent {motor}")
+    wait_until(lambda: driver.report().torque_unsure)
+    with pytest.raises(HandError, match="motor 20, 31 does not say that torque is off"):
+        driver.disable()
+    assert torque() == ALL_OFF  # they have heard it
+    for motor in (20, 31):
+        port.command(f"heard {motor}")
+    driver.disable()
+
+
 def test_noise_on_the_line_never_becomes_a_state(driver, port):
     driver.enable()
     low = driver.read().joint_position
@@ -162,9 +203,12 @@ def test_a_port_that_is_gone_is_an_error_until_somebody_plugs_it_in(drive, torqu
     for call in (hand.read, hand.disable, lambda: list(hand.reset(0.0))):
         with pytest.raises(HandError, match="is gone"):
             call()
-    with pytest.raises(HandError, match="can not be opened"):
-        hand.enable()
-    hand.close()
+    for _ in range(2):
+        with pytest.raises(HandError, match="can not be opened"):
+            hand.enable()
+        assert "is gone" in hand.fault  # whoever tries in vain has mended nothing
+    with pytest.raises(HandError, match="torque may be on"):
+        hand.close()
 
 
 def test_a_port_that_is_there_again_is_opened_again(drive, tmp_path, wait_until):
@@ -175,6 +219,8 @@ def test_a_port_that_is_there_again_is_opened_again(drive, tmp_path, wait_until)
         hand = drive(first)
         hand.enable()
     wait_until(lambda: hand.fault)
+    with pytest.raises(HandError, match="can not be opened"):
+        hand.enable()
     with VirtualPort(VirtualHand()) as second:
         link.unlink()
         link.symlink_to(second.path)

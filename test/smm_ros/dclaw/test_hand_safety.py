@@ -55,6 +55,7 @@ class Watch:
 
     def __init__(self):
         self.wrong = []
+        self.may_be_on = False
         self._joints = {m.motor: i for i, m in enumerate(default_calibration().motors)}
         self._take = VirtualServo._take
 
@@ -77,6 +78,8 @@ class Watch:
             self.wrong.append(f"goal {angle} of joint {joint}")
 
     def _look_at_start(self, servo, motor):
+        if not self.may_be_on:
+            self.wrong.append(f"motor {motor} switched on after the hand was switched off")
         jump = abs(servo.get(reg.GOAL_POSITION) - servo.get(reg.PRESENT_POSITION))
         if jump > 100:
             self.wrong.append(f"motor {motor} switched on {jump} ticks from its goal")
@@ -86,15 +89,17 @@ class Watch:
             self.wrong.append(f"motor {motor} switched on in another mode")
 
 
-def act(hand, port, action, stages):
+def act(hand, port, watch, action, stages):
     """Do one thing to the hand, or to its motors; only what is documented may be raised."""
     with contextlib.suppress(HandError):
         if isinstance(action, np.ndarray):
             hand.command(action)
         elif action == "enable":
+            watch.may_be_on = True
             hand.enable()
         elif action == "disable":
             hand.disable()
+            watch.may_be_on = False
         elif action == "read":
             assert np.isfinite(hand.read().joint_position).all()
         elif action == "reset":
@@ -123,10 +128,11 @@ def test_whatever_is_commanded_and_breaks_no_motor_is_told_what_is_unsafe(story)
     with VirtualPort(VirtualHand()) as port, patch.object(VirtualServo, "_take", take):
         hand = DynamixelHand(DynamixelConfig(port.path, **SETTINGS))
         hand.connect()
+        watch.may_be_on = True
         hand.enable()
         stages = []
         for action in story:
-            act(hand, port, action, stages)
+            act(hand, port, watch, action, stages)
             time.sleep(0.02)
         for cure in ("plug", "heard 30", "join 10", "drop 0", "corrupt 0", "slow 12 0"):
             port.command(cure)

@@ -34,9 +34,9 @@ class Motors:
 def test_an_overloaded_motor_rests_starts_anew_and_is_set_up_again():
     motors, recovery = Motors(), Recovery(RecoveryConfig(rest=2.0))
     steps = recovery.steps(motors, trouble(errors={11: OVERLOAD}), 0.0)
-    assert next(steps) == 2.0
+    assert next(steps) == (2.0, True)
     assert motors.done == []
-    assert next(steps) == BOOT_TIME
+    assert next(steps) == (BOOT_TIME, False)
     assert motors.done == [("reboot", 11)]
     assert list(steps) == []
     assert motors.done[1:] == [("configure", [11])]
@@ -45,7 +45,7 @@ def test_an_overloaded_motor_rests_starts_anew_and_is_set_up_again():
 
 def test_a_motor_without_an_error_is_set_up_again_at_once():
     motors, recovery = Motors(), Recovery()
-    assert set(recovery.steps(motors, trouble(20, 12), 0.0)) == {0.0}
+    assert {pause.seconds for pause in recovery.steps(motors, trouble(20, 12), 0.0)} == {0.0}
     assert motors.done == [("configure", [12, 20])]
 
 

@@ -249,7 +249,7 @@ def test_torque_goes_off_and_it_is_verified(motors, port):
 def test_one_silent_motor_does_not_keep_the_others_torque_on(motors, port):
     motors.torque_on(IDS)
     port.command("silent 12")
-    with pytest.raises(MissingReplyError, match="motor 12"):
+    with pytest.raises(BusError, match="motor 12 does not say that torque is off"):
         impatient(motors, 0.1).torque_off()
     assert set(held(port, reg.TORQUE_ENABLE, [i for i in IDS if i != 12])) == {0}
 
