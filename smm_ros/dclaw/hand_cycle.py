@@ -296,8 +296,12 @@ class HandCycle:
             return
         except RestartedError as error:
             trouble = self._restarted(error)
-        except StaleError:
+        except PortError:
+            raise
+        except BusError:
             return
+        if trouble.holds_torque:
+            self._let_go(trouble.text)
         if trouble.restarted or trouble.absence > LONGEST_ABSENCE:
             self._steps = None
             self._fail(trouble)

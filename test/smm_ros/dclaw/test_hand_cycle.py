@@ -140,6 +140,14 @@ def test_a_plug_pulled_while_another_motor_rests_waits_for_a_person(drive, port,
     assert "as after the power switch or a plug" in hand.fault
 
 
+def test_torque_that_comes_on_while_a_motor_rests_goes_off(drive, port, torque, wait_until):
+    hand = drive(port, recovery=RecoveryConfig(rest=60.0))
+    port.command("overload 11")
+    wait_until(lambda: hand.fault)
+    port.hand.servo(12).set(reg.TORQUE_ENABLE, 1)
+    wait_until(lambda: torque() == ALL_OFF)
+
+
 def test_a_single_miss_does_not_keep_a_hand_from_being_switched_on(driver, torque, monkeypatch):
     group, misses = driver._cycle.group, iter([False, True, False, True])
     sample = group.sample
