@@ -98,7 +98,8 @@ class HandNode(LifecycleNode):
     def _start_by_itself(self) -> None:
         for trigger in (self.trigger_configure, self.trigger_activate):
             if trigger() is not _OK:
-                raise NodeError(f"the hand could not be started: {self.halt.fault}")
+                hint = "" if self._config.sim else "; sim:=true drives the twin instead"
+                raise NodeError(f"the hand could not be started: {self.halt.fault}{hint}")
 
     # Lifecycle. rclpy swallows exceptions here, so each step goes through _attempt.
 

@@ -111,7 +111,6 @@ def test_new_run_folder_is_never_one_that_exists(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("values", "error"),
     [
-        ({"sim": "false"}, "sim:=true"),
         ({"config": "nothing.yaml"}, "config is 'nothing.yaml', which is no file.*dclaw.yaml"),
         ({"real_time_facter": "1"}, "did you mean 'real_time_factor'"),
     ],

@@ -159,7 +159,7 @@ def test_a_stop_in_the_middle_of_a_reset_ends_it(hand, ros):
     assert ros.call(Trigger, names.STOP).success
     assert_fingers(hand, torque=0)
     if hand.torque is not None:  # the twin's is over at once
-        assert "is stopped" in ros.result(goal.get_result_async()).result.message
+        assert "was stopped" in ros.result(goal.get_result_async()).result.message
     ros.spin(0.3)
     assert_fingers(hand, torque=0)
     assert ros.call(Trigger, names.CLEAR_STOP).success

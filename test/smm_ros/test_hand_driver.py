@@ -25,7 +25,7 @@ def test_the_hand_itself_has_the_settings_of_the_node(tmp_path):
 
 
 def test_settings_that_do_not_fit_together_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="limp_after is 0.1, expected at least hold_after 0.2"):
+    with pytest.raises(ConfigError, match="limp_after is 0.1, expected at least hold_after 0.15"):
         make_hand(HandConfig(sim=False, limp_after=0.1))
     path = tmp_path / "hand.yaml"
     path.write_text("joint_10: {}")

@@ -155,7 +155,6 @@ def test_arguments_are_shown_with_description_and_default(capsys):
     [
         (["dclaw_hardware", "sm:=true"], "did you mean 'sim'"),
         (["dclaw_hardware", "sim=true"], "write NAME:=VALUE"),
-        (["dclaw_hardware"], "sim:=true"),
         (["dclaw"], "did you mean 'dclaw_hardware'"),
     ],
 )
@@ -164,3 +163,13 @@ def test_what_can_not_be_started_is_one_line_and_status_two(capsys, words, error
     shown = capsys.readouterr().err
     assert error in shown
     assert len(shown.splitlines()) == 1
+
+
+def test_a_hand_that_is_not_there_ends_the_graph_and_the_twin_is_pointed_to(
+    ros_environment, capsys, tmp_path
+):
+    words = ["dclaw_hardware", "port:=/dev/none", f"run_dir:={tmp_path / 'run'}", "record:=false"]
+    assert main(words) == 1
+    shown = capsys.readouterr().err
+    assert "/dev/none can not be opened" in shown
+    assert "sim:=true" in shown

@@ -139,6 +139,7 @@ def test_whatever_is_commanded_and_breaks_no_motor_is_told_what_is_unsafe(story)
         end = time.monotonic() + 1.0
         while hand.fault and not hand.report().is_held and time.monotonic() < end:
             time.sleep(0.02)
-        hand.close()
+        with contextlib.suppress(HandError):  # a motor that starts anew just now says nothing
+            hand.close()
         assert [servo.get(reg.TORQUE_ENABLE) for servo in port.hand.servos] == [0] * 10
     assert watch.wrong == []
