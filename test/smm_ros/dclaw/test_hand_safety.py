@@ -29,9 +29,9 @@ from smm_ros.dclaw.virtual.servo import VirtualServo
 CAP = 0.3
 """Of the current, A."""
 SETTINGS = {
-    "margin": 0.02,
+    "margin": 0.05,
     "motors": MotorSettings(current=CAP, watchdog=0.5),
-    "guard": GuardConfig(hold_after=0.15, limp_after=0.5, idle_after=1.0, blind_for=0.1),
+    "guard": GuardConfig(hold_after=0.15, limp_after=0.5, idle_after=1.0, blind_for=0.2),
     "recovery": RecoveryConfig(rest=0.1),
 }
 FAULTS = (
@@ -128,9 +128,8 @@ def test_whatever_is_commanded_and_breaks_no_motor_is_told_what_is_unsafe(story)
     with VirtualPort(VirtualHand()) as port, patch.object(VirtualServo, "_take", take):
         hand = DynamixelHand(DynamixelConfig(port.path, **SETTINGS))
         hand.connect()
-        watch.may_be_on = True
-        hand.enable()
         stages = []
+        act(hand, port, watch, "enable", stages)
         for action in story:
             act(hand, port, watch, action, stages)
             time.sleep(0.02)
