@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 
 import numpy as np
@@ -19,6 +20,7 @@ from smm_ros.dclaw.dynamixel import units
 from smm_ros.dclaw.dynamixel.motor_sample import BLOCK_SIZE, MotorSample
 from smm_ros.dclaw.dynamixel_config import DynamixelConfig
 from smm_ros.dclaw.dynamixel_hand import DynamixelHand
+from smm_ros.dclaw.hand import HandLimpError
 from smm_ros.dclaw.spec import RESET_POSE
 
 MOTORS, FINGERS = 10, 9
@@ -66,9 +68,10 @@ def main() -> None:
 
 
 def _run(hand: DynamixelHand, seconds: float) -> list[MotorSample]:
-    """Follow a wave; return all measurements."""
+    """Follow a wave; return all measurements. Where the hand lets go it is said and taken up."""
     hand.connect()
     hand.enable()
+    hand.take_events()
     for _ in hand.reset(0.0):
         pass
     samples: list[MotorSample] = []
@@ -76,13 +79,24 @@ def _run(hand: DynamixelHand, seconds: float) -> list[MotorSample]:
     next_command = started
     while (now := time.monotonic()) < started + seconds:
         if now >= next_command:
-            hand.command(RESET_POSE + 0.2 * math.sin(now - started))
             next_command += 0.1
+            try:
+                hand.command(RESET_POSE + 0.2 * math.sin(now - started))
+            except HandLimpError:
+                _take_up(hand, now - started)
         newest = hand.report().sample
         if newest is not None and (not samples or newest.stamp != samples[-1].stamp):
             samples.append(newest)
         time.sleep(0.002)
     return samples
+
+
+def _take_up(hand: DynamixelHand, after: float) -> None:
+    """Say why the hand has let go, and switch it on when it is well."""
+    while hand.fault:
+        time.sleep(0.01)
+    print(f"let go after {after:.0f} s: {hand.take_events()}", file=sys.stderr)
+    hand.enable()
 
 
 def _stale(samples: list[MotorSample]) -> int:
