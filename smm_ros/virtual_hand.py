@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import signal
 import sys
 import threading
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
+    gc.freeze()  # a search of all that was loaded would hold answers up
     with port:
         print(arguments.link or port.path, flush=True)
         threading.Thread(target=_obey, args=(port,), daemon=True).start()

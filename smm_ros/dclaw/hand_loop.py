@@ -5,6 +5,7 @@ Nobody else uses the bus while it runs. What others want done between two cycles
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -57,6 +58,10 @@ class HandLoop:
 
     def start(self) -> None:
         """Begin."""
+        # All that a node has loaded would be searched for garbage in the middle of some cycle:
+        # that holds up every thread, for 20 ms and more.
+        gc.collect()
+        gc.freeze()
         self._thread.start()
 
     def stop(self) -> None:

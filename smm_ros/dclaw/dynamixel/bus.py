@@ -74,6 +74,7 @@ class DynamixelBus:
         self._decoder = Decoder()
         self._is_unsettled, self._surplus = False, 0
         self._owed, self._owed_until = 0, 0.0
+        self._heard = 0.0
         self._port = SerialPort(path, baud_rate)
 
     def close(self) -> None:
@@ -235,10 +236,10 @@ class DynamixelBus:
         """Yield status packets as they come in until a time, and those that are there by then."""
         left = end - time.monotonic()
         while left > 0:
-            yield from self._status_packets(self._port.read(left))
+            yield from self._status_packets(self._read(left))
             left = end - time.monotonic()
         # Where this process did not run, they have been there for long.
-        yield from self._status_packets(self._port.read(0))
+        yield from self._status_packets(self._read(0.0))
 
     def _status_packets(self, data: bytes) -> Iterator[Packet]:
         while True:
@@ -271,10 +272,19 @@ class DynamixelBus:
                 if not self._owed:
                     break
             self._owed = 0
-        end = time.monotonic() + LONGEST_SILENCE
-        while self._is_unsettled and time.monotonic() < end:
-            self._is_unsettled = bool(self._port.read(SILENCE))
+        now = time.monotonic()
+        end = now + LONGEST_SILENCE
+        while self._is_unsettled and now < end:
+            self._is_unsettled = bool(self._read(max(0.0, self._heard + SILENCE - now)))
+            now = time.monotonic()
         self._is_unsettled = False
+
+    def _read(self, seconds: float) -> bytes:
+        """Return bytes as soon as there are some, and remember when that was."""
+        data = self._port.read(seconds)
+        if data:
+            self._heard = time.monotonic()
+        return data
 
     def _allowed(self, count: int, delays: int, motors: int, margin: float) -> float:
         """Return how long an exchange of so many bytes may take, s."""
