@@ -114,16 +114,16 @@ class MotorGroup:
         chosen = self.ids if motors is None else tuple(motors)
         self.bus.sync_write(reg.STATUS_RETURN_LEVEL, dict.fromkeys(chosen, 2))
         self.bus.sync_write(reg.TORQUE_ENABLE, dict.fromkeys(chosen, 0))
-        changed = []
+        changed: dict[str, list[int]] = {}
         for motor in chosen:
             for register, value in self._wanted(motor).items():
                 if self.bus.ensure(motor, register, value) and register.is_eeprom:
-                    changed.append(f"motor {motor}: {register.name} {value}")
+                    changed.setdefault(f"{register.name} {value}", []).append(motor)
         if motors is None:
             self.bus.return_delay = 0.0
             self.fast = self._answers_fast() if self.fast is None else self.fast
         self._clocks.forget()
-        return changed
+        return [f"motor {', '.join(map(str, ids))}: {what}" for what, ids in changed.items()]
 
     def _wanted(self, motor: int) -> dict[Register, int]:
         """Return what registers of a motor must hold, in the order in which they are written."""
