@@ -3,7 +3,7 @@
 import pytest
 
 from smm_ros import doctor
-from smm_ros.dclaw.dynamixel import cures, duplicates, examination
+from smm_ros.dclaw.dynamixel import cures, duplicates, examination, serial_port
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel.bus_errors import PortError
 from smm_ros.dclaw.virtual.hand import FACTORY, VirtualHand, VirtualHandConfig
@@ -229,7 +229,7 @@ def test_a_latency_timer_is_looked_at(port, capsys, monkeypatch, tmp_path):
     name = port.path.rpartition("/")[2]
     (tmp_path / name).mkdir()
     (tmp_path / name / "latency_timer").write_text("16\n")
-    monkeypatch.setattr(examination, "USB_SERIAL", tmp_path)
+    monkeypatch.setattr(serial_port, "USB_SERIAL", tmp_path)
     status, text = told(capsys, port.path)
     assert status == 1
     assert f"error the latency timer of {port.path} is 16 ms" in text

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -20,10 +19,10 @@ from smm_ros.dclaw.dynamixel.findings import Cure, Finding, Level
 from smm_ros.dclaw.dynamixel.motor_check import examine_motor
 from smm_ros.dclaw.dynamixel.motor_sample import BLOCK, BLOCK_SIZE
 from smm_ros.dclaw.dynamixel.patient_bus import PatientBus
+from smm_ros.dclaw.dynamixel.serial_port import latency_file, latency_timer
 
-USB_SERIAL = Path("/sys/bus/usb-serial/devices")
-LATENCY = 1
-"""Latency timer that an adapter should have, ms."""
+LATENCY = 0.001
+"""Latency timer that an adapter should have, s."""
 ROUNDS = 100
 """Group reads that the rate is measured with."""
 MISSED = 0.01
@@ -34,16 +33,16 @@ FULL = 0.9
 
 def examine_port(path: str) -> Finding:
     """Look at the adapter's latency timer, where it has one."""
-    timer = USB_SERIAL / Path(path).resolve().name / "latency_timer"
-    if not timer.exists():
+    found = latency_timer(path)
+    if found is None:
         return Finding(Level.FINE, f"{path} has no latency timer to be set")
-    found = int(timer.read_text())
     if found <= LATENCY:
-        return Finding(Level.FINE, f"{path} hands answers over within {found} ms")
+        return Finding(Level.FINE, f"{path} hands answers over within {1000 * found:.0f} ms")
     return Finding(
         Level.ERROR,
-        f"the latency timer of {path} is {found} ms: answers may wait that long",
-        f"echo {LATENCY} | sudo tee {timer}; for good: the udev rule in docs/hardware.md",
+        f"the latency timer of {path} is {1000 * found:.0f} ms: answers may wait that long",
+        f"echo {1000 * LATENCY:.0f} | sudo tee {latency_file(path)}; "
+        "for good: the udev rule in docs/hardware.md",
     )
 
 

@@ -15,16 +15,20 @@ from smm_ros.dclaw.dynamixel.bus_errors import PortError, StuckError
 from smm_ros.dclaw.dynamixel.registers import PORT_RATES
 
 READ_SIZE = 4096
-_USB_SERIAL = Path("/sys/bus/usb-serial/devices")
+USB_SERIAL = Path("/sys/bus/usb-serial/devices")
 _GONE = (OSError, ValueError, TypeError, termios.error)
 """What a port raises that was closed or unplugged."""
 
 
+def latency_file(path: str) -> Path:
+    """Return the file of a port's latency timer; it is there for USB adapters alone."""
+    return USB_SERIAL / Path(path).resolve().name / "latency_timer"
+
+
 def latency_timer(path: str) -> float | None:
     """Return how long a port's USB adapter keeps the end of an answer, s; None: not known."""
-    timer = _USB_SERIAL / Path(path).resolve().name / "latency_timer"
     try:
-        return int(timer.read_text()) / 1000
+        return int(latency_file(path).read_text()) / 1000
     except (OSError, ValueError):
         return None
 
