@@ -25,7 +25,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from smm_ros import interfaces as names
-from smm_ros.bag import read_messages
+from smm_ros.bag.reading import read_messages
 from smm_ros.conversions import status_from_msg
 from smm_ros.graph import Graph, render
 from smm_ros.msg import TrainingStatus, Transition

@@ -11,6 +11,7 @@ COMMANDS = {
     "demo": ("smm_ros.demo", "explore the simulated valve and show what was reached"),
     "train": ("smm_core.cli", "learn in process over any gymnasium environment"),
     "evaluate": ("smm_core.evaluation.cli", "play what was learnt and measure what it reaches"),
+    "bag": ("smm_ros.bag.cli", "look into recordings, mend them, and put them to use"),
     "states": ("smm_ros.states_file", "take the states out of a bag, to learn a target from"),
     "watch": ("smm_ros.watch", "live figures of a running graph"),
     "doctor": ("smm_ros.doctor", "look over the motors of a hand, and set what is set wrongly"),

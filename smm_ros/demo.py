@@ -18,7 +18,7 @@ from smm_core import checkpoint
 from smm_core.evaluation.metrics import ANGLE_BINS, angle_entropy
 from smm_core.evaluation.player import visit
 from smm_core.history import PolicyHistory
-from smm_ros.bag import read_transitions
+from smm_ros.bag.reading import read_transitions
 from smm_ros.dclaw import ENV_ID
 from smm_ros.dclaw.spec import EPISODE_STEPS
 from smm_ros.dclaw.task import VALVE_COS, VALVE_SIN

@@ -18,8 +18,8 @@ from smm_core.evaluation.metrics import coverage
 from smm_core.history import Snapshot
 from smm_core.learner import Learner, LearnerConfig
 from smm_core.transitions import Layout
-from smm_ros.bag import BagError, read_transitions
-from smm_ros.bag_writer import bag_files
+from smm_ros.bag.reading import BagError, read_transitions
+from smm_ros.bag.writer import bag_files
 from smm_ros.records import HandProgress, TransitionRecord
 
 COVERAGE_PERIOD = 1.0

@@ -14,10 +14,10 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from smm_ros.bag import next_sequences
-from smm_ros.bag_file import BagError, Topic
-from smm_ros.bag_topics import installed_topic
-from smm_ros.bag_writer import BagWriter
+from smm_ros.bag.reading import next_sequences
+from smm_ros.bag.mcap_file import BagError, Topic
+from smm_ros.bag.topics import installed_topic
+from smm_ros.bag.writer import BagWriter
 from smm_ros.diagnostics import Diagnostics
 from smm_ros.interfaces import (
     DIAGNOSTICS,

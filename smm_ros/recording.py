@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from smm_core.config import Config, option
-from smm_ros.bag_file import BagError
-from smm_ros.bag_writer import BagWriter
+from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.writer import BagWriter
 
 # How long closing may take before the process ends without it, s.
 CLOSE_TIMEOUT = 1.5

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smm_core.options import OptionParser
-from smm_ros.bag import BagError, read_messages, read_transitions
+from smm_ros.bag.reading import BagError, read_messages, read_transitions
 
 _JOINT_STATE = "sensor_msgs/msg/JointState"
 

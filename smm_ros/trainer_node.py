@@ -19,7 +19,7 @@ from rclpy.node import Node
 from smm_core.checkpoint import CheckpointError
 from smm_core.history import Snapshot, checksum
 from smm_core.transitions import Layout
-from smm_ros.bag import BagError
+from smm_ros.bag.reading import BagError
 from smm_ros.conversions import policy_to_msg, reporters, status_to_msg, transition_from_msg
 from smm_ros.dclaw.spec import NUM_JOINTS
 from smm_ros.dclaw.task import OBS_NAMES

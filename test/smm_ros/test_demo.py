@@ -5,7 +5,7 @@ import sys
 import matplotlib.image
 import pytest
 
-from smm_ros.bag import read_transitions
+from smm_ros.bag.reading import read_transitions
 
 
 @pytest.mark.timeout(180)

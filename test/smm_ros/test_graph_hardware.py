@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from smm_core import checkpoint
-from smm_ros.bag import read_messages, read_transitions
+from smm_ros.bag.reading import read_messages, read_transitions
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.virtual.hand import VirtualHand
 from smm_ros.dclaw.virtual.port import VirtualPort

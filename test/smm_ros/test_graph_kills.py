@@ -9,7 +9,7 @@ import yaml
 
 from smm_core import checkpoint
 from smm_ros import interfaces as names
-from smm_ros.bag import read_messages
+from smm_ros.bag.reading import read_messages
 from smm_ros.conversions import status_from_msg
 from smm_ros.graph import render
 from smm_ros.msg import TrainingStatus

@@ -11,7 +11,7 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from smm_ros import interfaces
-from smm_ros.bag import read_messages, read_transitions
+from smm_ros.bag.reading import read_messages, read_transitions
 from smm_ros.conversions import clock_to_msg, transition_to_msg
 from smm_ros.msg import EpisodeSummary, PolicySnapshot, TrainingStatus
 from smm_ros.msg import Transition as TransitionMessage

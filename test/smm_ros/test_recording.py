@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from smm_ros.bag import read_messages
-from smm_ros.bag_file import BagError
-from smm_ros.bag_topics import installed_topic
-from smm_ros.bag_writer import BagWriter
+from smm_ros.bag.reading import read_messages
+from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.topics import installed_topic
+from smm_ros.bag.writer import BagWriter
 from smm_ros.recording import Recording, SequenceMeter
 
 TOPIC = installed_topic("/x", "std_msgs/msg/Header")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from smm_ros.bag import read_transitions
+from smm_ros.bag.reading import read_transitions
 from smm_ros.runner import describe_arguments, main
 
 NODES = ("recorder", "trainer", "hand", "policy_server")

@@ -9,8 +9,8 @@ from sensor_msgs.msg import JointState
 from smm_core.config import from_mapping
 from smm_core.state_space import StateConfig, StateSpace
 from smm_core.targets.target import Target, TargetConfig
-from smm_ros.bag_topics import installed_topic
-from smm_ros.bag_writer import BagWriter
+from smm_ros.bag.topics import installed_topic
+from smm_ros.bag.writer import BagWriter
 from smm_ros.cli import main
 from smm_ros.conversions import transition_to_msg
 

@@ -31,7 +31,7 @@ from mcap.records import (
     SummaryOffset,
 )
 
-from smm_ros.bag_file import MAGIC, MESSAGE, RECORD, BagError, FileScan, Topic, chunk_place
+from smm_ros.bag.mcap_file import MAGIC, MESSAGE, RECORD, BagError, FileScan, Topic, chunk_place
 
 _LIBRARY = "smm_ros"
 

@@ -14,9 +14,9 @@ import yaml
 from mcap.exceptions import McapError
 from mcap.reader import make_reader
 
-from smm_ros.bag_appender import FileAppender, FileSummary, PendingChunk
-from smm_ros.bag_file import BagError, Topic, is_closed
-from smm_ros.bag_topics import dump_yaml
+from smm_ros.bag.mcap_appender import FileAppender, FileSummary, PendingChunk
+from smm_ros.bag.mcap_file import BagError, Topic, is_closed
+from smm_ros.bag.topics import dump_yaml
 
 METADATA = "metadata.yaml"
 _VERSION = 9

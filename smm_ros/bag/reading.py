@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
-from smm_ros.bag_file import BagError, FileScan, Tail, Topic
-from smm_ros.bag_topics import installed_topic
-from smm_ros.bag_writer import bag_files
+from smm_ros.bag.mcap_file import BagError, FileScan, Tail, Topic
+from smm_ros.bag.topics import installed_topic
+from smm_ros.bag.writer import bag_files
 from smm_ros.records import TransitionRecord
 from smm_ros.transition_wire import TransitionWireError, parse_transition, peek_transition
 

@@ -15,11 +15,11 @@ from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.rosbag2 import Reader
 from sensor_msgs.msg import JointState
 
-from smm_ros.bag import read_messages
-from smm_ros.bag_appender import FileAppender
-from smm_ros.bag_file import BagError
-from smm_ros.bag_topics import installed_topic
-from smm_ros.bag_writer import BagWriter
+from smm_ros.bag.reading import read_messages
+from smm_ros.bag.mcap_appender import FileAppender
+from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.topics import installed_topic
+from smm_ros.bag.writer import BagWriter
 
 STATES = installed_topic("/dclaw/joint_states", "sensor_msgs/msg/JointState", depth=10)
 POLICY = installed_topic("/policy", "smm_ros/msg/PolicySnapshot", 1, durability="transient_local")
@@ -241,8 +241,8 @@ def test_a_deleted_folder_is_noticed_and_made_anew(tmp_path):
 ENDLESS_WRITER = """
 import sys, time
 from pathlib import Path
-from smm_ros.bag_topics import installed_topic
-from smm_ros.bag_writer import BagWriter
+from smm_ros.bag.topics import installed_topic
+from smm_ros.bag.writer import BagWriter
 from smm_ros.recording import Recording
 
 topic = installed_topic("/x", "std_msgs/msg/Header")

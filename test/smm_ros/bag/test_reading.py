@@ -7,10 +7,10 @@ import pytest
 from mcap.writer import CompressionType, Writer
 from rclpy.serialization import serialize_message
 
-from smm_ros.bag import next_sequences, read_messages, read_transitions
-from smm_ros.bag_file import BagError
-from smm_ros.bag_topics import installed_topic
-from smm_ros.bag_writer import BagWriter
+from smm_ros.bag.reading import next_sequences, read_messages, read_transitions
+from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.topics import installed_topic
+from smm_ros.bag.writer import BagWriter
 from smm_ros.conversions import transition_to_msg
 from smm_ros.records import TransitionRecord
 

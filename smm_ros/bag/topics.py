@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
-from smm_ros.bag_file import BagError, Topic
+from smm_ros.bag.mcap_file import BagError, Topic
 
 # rmw's "no limit" for deadline, lifespan and lease, as rosbag2 writes it.
 _FOREVER = {"sec": 9223372036, "nsec": 854775807}

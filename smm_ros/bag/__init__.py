@@ -1,0 +1,1 @@
+"""Bags: what a run has seen, on disk; read, written, checked and put to use."""
