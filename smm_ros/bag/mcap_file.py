@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from mcap.data_stream import ReadDataStream
-from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, ChunkIndex, Schema
-from mcap.stream_reader import get_chunk_data_stream
 
-MAGIC = b"\x89MCAP0\r\n"
-RECORD = struct.Struct("<BQ")  # opcode, length of what follows
-MESSAGE = struct.Struct("<BQHIQQ")  # record head, channel, sequence, log time, publish time
+from smm_ros.bag.mcap_records import (
+    FOOTER_SIZE,
+    MAGIC,
+    MESSAGE,
+    RECORD,
+    DamageError,
+    check_record,
+    index_channel,
+    parse,
+    parse_chunk,
+    read_summary,
+    unpack_chunk,
+)
+
+_IDL_HEAD = f"{'=' * 80}\nIDL: "
 
 
 class BagError(Exception):
@@ -46,9 +54,15 @@ class Topic:
             offered_qos=channel.metadata.get("offered_qos_profiles", ""),
         )
 
+    @property
+    def is_idl(self) -> bool:
+        """Whether the definition is in the language of DDS instead of that of .msg files."""
+        return self.definition.startswith(_IDL_HEAD)
+
     def schema(self, number: int) -> Schema:
         """Return the record that holds the message definition in a file."""
-        return Schema(id=number, data=self.definition.encode(), encoding="ros2msg", name=self.type)
+        encoding = "ros2idl" if self.is_idl else "ros2msg"
+        return Schema(id=number, data=self.definition.encode(), encoding=encoding, name=self.type)
 
     def channel(self, number: int, schema_id: int) -> Channel:
         """Return the record that describes the topic in a file."""
@@ -92,21 +106,23 @@ class FileScan:
     ends in the middle of a record, which is what a crash or a writer at work leaves behind.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Take the file; nothing is opened before a method iterates."""
+    def __init__(self, path: Path, shown: Path | None = None) -> None:
+        """Take the file, `shown` in messages; nothing is opened before a method iterates."""
         self.path = path
+        self.shown = shown or path
         self.end = 0
         self.tail: Tail | None = None
         self.schemas: dict[int, Schema] = {}
         self.channels: dict[int, Channel] = {}
+        self._num_chunks = 0
+        self._num_outside = 0
 
     def topic(self, channel_id: int) -> Topic:
         """Return the topic of a channel met so far."""
         try:
-            channel = self.channels[channel_id]
-            return Topic.from_records(channel, self.schemas[channel.schema_id])
-        except (KeyError, UnicodeDecodeError) as error:
-            raise self._damaged(f"channel {channel_id} is not described ({error!r})") from None
+            return describe_channel(channel_id, self.channels, self.schemas)
+        except DamageError as error:
+            raise self._damaged(str(error)) from None
 
     def chunks(self) -> Iterator[tuple[ChunkIndex | None, bytes]]:
         """Yield place and unpacked bytes of each chunk, or a message outside chunks (no place).
@@ -118,11 +134,13 @@ class FileScan:
         for opcode, offset, payload in self._records():
             if opcode == Opcode.CHUNK:
                 place, data = self._unpack(offset, payload)
+                self._num_chunks += 1
                 yield place, data
             elif opcode == Opcode.MESSAGE_INDEX and place is not None:
-                place.message_index_offsets[int.from_bytes(payload[:2], "little")] = offset
+                place.message_index_offsets[index_channel(payload)] = offset
                 place.message_index_length += RECORD.size + len(payload)
             elif opcode == Opcode.MESSAGE:
+                self._num_outside += 1
                 yield None, RECORD.pack(opcode, len(payload)) + payload
             else:
                 self._describe(opcode, payload)
@@ -144,6 +162,8 @@ class FileScan:
                 position = end
         except struct.error as error:
             raise self._damaged(f"a chunk breaks off within a record ({error})") from None
+        if position != len(chunk):
+            raise self._damaged(f"a chunk breaks off within its last record, byte {position}")
 
     def _records(self) -> Iterator[tuple[int, int, bytes]]:
         with self.path.open("rb") as file:
@@ -156,12 +176,17 @@ class FileScan:
                 if len(head) < RECORD.size:
                     return self._stop(file, closed, "incomplete record" if head else "")
                 opcode, length = RECORD.unpack(head)
-                if opcode in (Opcode.DATA_END, Opcode.FOOTER):
-                    return None
                 left = os.fstat(file.fileno()).st_size - file.tell()
                 if opcode == 0 or length > left:  # 0: a block the file system never filled
                     return self._stop(file, closed, "incomplete record")
-                yield opcode, self.end, file.read(length)
+                payload = file.read(length)
+                try:
+                    check_record(opcode, payload, closed)
+                    if opcode == Opcode.DATA_END:
+                        return self._check_end(file, closed)
+                except DamageError as error:
+                    raise self._damaged(f"{error} at byte {self.end}") from None
+                yield opcode, self.end, payload
 
     def _read_magic(self, file: BinaryIO) -> bool:
         magic = file.read(len(MAGIC))
@@ -169,7 +194,7 @@ class FileScan:
             return True
         if not MAGIC.startswith(magic):
             raise BagError(
-                f"{self.path} is not an MCAP file: it starts with {magic!r}, expected {MAGIC!r}; "
+                f"{self.shown} is not an MCAP file: it starts with {magic!r}, expected {MAGIC!r}; "
                 "move it out of the bag"
             )
         self._stop(file, False, "nothing was written yet")
@@ -180,31 +205,69 @@ class FileScan:
             raise self._damaged(f"{reason or 'no end of data'} at byte {self.end}")
         if reason:
             num_bytes = os.fstat(file.fileno()).st_size - self.end
-            self.tail = Tail(self.path, self.end, num_bytes, reason)
+            self.tail = Tail(self.shown, self.end, num_bytes, reason)
+
+    def _check_end(self, file: BinaryIO, closed: bool) -> None:
+        """Hold what was passed against the counts in the summary: nothing may be hidden."""
+        if not closed:
+            return
+        statistics = read_summary(file, file.tell()).statistics
+        if statistics is None:
+            return
+        passed = statistics.chunk_count == self._num_chunks
+        if statistics.chunk_count == 0:
+            passed = statistics.message_count == self._num_outside
+        if not passed:
+            raise DamageError(
+                f"{self._num_chunks} chunks and {self._num_outside} messages outside, but the "
+                f"summary counts {statistics.chunk_count} and {statistics.message_count} in all,"
+            )
 
     def _unpack(self, offset: int, payload: bytes) -> tuple[ChunkIndex, bytes]:
         try:
-            chunk = Chunk.read(ReadDataStream(BytesIO(payload)))
-            stream, size = get_chunk_data_stream(chunk, validate_crc=True)
-            return chunk_place(chunk, offset, RECORD.size + len(payload)), stream.read(size)
-        except (McapError, struct.error, ValueError) as error:
+            chunk = parse_chunk(payload)
+            return chunk_place(chunk, offset, RECORD.size + len(payload)), unpack_chunk(chunk)
+        except DamageError as error:
             raise self._damaged(f"the chunk at byte {offset} does not unpack: {error}") from None
 
     def _describe(self, opcode: int, payload: bytes) -> None:
         """Remember a description; records of other kinds say nothing about messages."""
-        stream = ReadDataStream(BytesIO(payload))
         try:
             if opcode == Opcode.SCHEMA:
-                schema = Schema.read(stream)
+                schema = parse(opcode, payload)
                 self.schemas[schema.id] = schema
             elif opcode == Opcode.CHANNEL:
-                channel = Channel.read(stream)
+                channel = parse(opcode, payload)
                 self.channels[channel.id] = channel
-        except (McapError, struct.error, ValueError) as error:
+        except DamageError as error:
             raise self._damaged(f"a topic's description does not unpack: {error}") from None
 
     def _damaged(self, what: str) -> BagError:
-        return BagError(f"{self.path} is damaged: {what}; repair or leave out this file")
+        return BagError(
+            f"{self.shown} is damaged: {what}; `smm bag repair` saves what is whole, or leave "
+            "out this file"
+        )
+
+
+def describe_channel(
+    number: int, channels: Mapping[int, Channel], schemas: Mapping[int, Schema]
+) -> Topic:
+    """Return the topic of a channel; raises DamageError where it is not described, or not CDR."""
+    channel = channels.get(number)
+    if channel is None:
+        raise DamageError(f"channel {number} is not described")
+    if channel.message_encoding != "cdr":
+        raise DamageError(
+            f"{channel.topic} is serialised as {channel.message_encoding!r}, expected 'cdr'"
+        )
+    # Messages without a schema (number 0) can be copied, but not decoded.
+    schema = schemas.get(channel.schema_id)
+    if schema is None and channel.schema_id:
+        raise DamageError(f"the type of {channel.topic} is not described")
+    try:
+        return Topic.from_records(channel, schema or Schema(0, b"", "", ""))
+    except UnicodeDecodeError as error:
+        raise DamageError(f"the type of {channel.topic} is no text: {error}") from None
 
 
 def chunk_place(chunk: Chunk, offset: int, length: int) -> ChunkIndex:
@@ -226,7 +289,7 @@ def is_closed(path: Path) -> bool:
     """Tell whether a file was ended properly: summary written, magic bytes last."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        if size < 2 * len(MAGIC) + RECORD.size:
+        if size < len(MAGIC) + FOOTER_SIZE:
             return False
         file.seek(-len(MAGIC), os.SEEK_END)
         return file.read() == MAGIC
