@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mcap.opcode import Opcode
-from mcap.records import Channel, Chunk, ChunkIndex, Schema
+from mcap.records import Channel, Chunk, ChunkIndex, Metadata, Schema
 
 from smm_ros.bag.mcap_records import (
     FOOTER_SIZE,
@@ -27,6 +27,9 @@ from smm_ros.bag.mcap_records import (
 )
 
 _IDL_HEAD = f"{'=' * 80}\nIDL: "
+
+
+REPAIR_ADVICE = "`smm bag repair` saves what is whole, or leave out this file"
 
 
 class BagError(Exception):
@@ -99,6 +102,10 @@ class FileMessage(NamedTuple):
     data: bytes
 
 
+RawMessage = tuple[Topic, int, int, bytes]
+"""Topic, log time and publish time in ns, serialised message."""
+
+
 class FileScan:
     """The records of one file in the order written.
 
@@ -114,6 +121,8 @@ class FileScan:
         self.tail: Tail | None = None
         self.schemas: dict[int, Schema] = {}
         self.channels: dict[int, Channel] = {}
+        self.metadata: list[tuple[int, Metadata]] = []
+        """Each with its offset."""
         self._num_chunks = 0
         self._num_outside = 0
 
@@ -142,6 +151,8 @@ class FileScan:
             elif opcode == Opcode.MESSAGE:
                 self._num_outside += 1
                 yield None, RECORD.pack(opcode, len(payload)) + payload
+            elif opcode == Opcode.METADATA:
+                self.metadata.append((offset, parse(opcode, payload)))
             else:
                 self._describe(opcode, payload)
 
@@ -164,6 +175,25 @@ class FileScan:
             raise self._damaged(f"a chunk breaks off within a record ({error})") from None
         if position != len(chunk):
             raise self._damaged(f"a chunk breaks off within its last record, byte {position}")
+
+    def read(self, wanted: Callable[[Topic], bool]) -> Iterator[RawMessage]:
+        """Yield the messages of the wanted topics in the order written.
+
+        Raises BagError as `chunks` does.
+        """
+        topics: dict[int, Topic | None] = {}
+
+        def is_wanted(channel: int) -> bool:
+            if channel not in topics:
+                topic = self.topic(channel)
+                topics[channel] = topic if wanted(topic) else None
+            return topics[channel] is not None
+
+        for _, chunk in self.chunks():
+            for channel, log, publish, _, data in self.messages(chunk, is_wanted):
+                topic = topics[channel]
+                assert topic is not None
+                yield topic, log, publish, data
 
     def _records(self) -> Iterator[tuple[int, int, bytes]]:
         with self.path.open("rb") as file:
@@ -243,10 +273,7 @@ class FileScan:
             raise self._damaged(f"a topic's description does not unpack: {error}") from None
 
     def _damaged(self, what: str) -> BagError:
-        return BagError(
-            f"{self.shown} is damaged: {what}; `smm bag repair` saves what is whole, or leave "
-            "out this file"
-        )
+        return BagError(f"{self.shown} is damaged: {what}; {REPAIR_ADVICE}")
 
 
 def describe_channel(

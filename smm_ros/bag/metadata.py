@@ -5,15 +5,91 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
 
 from smm_ros.bag.mcap_appender import FileSummary
-from smm_ros.bag.mcap_file import Topic
+from smm_ros.bag.mcap_file import BagError, Topic
 
 METADATA = "metadata.yaml"
 _VERSION = 9
+_ROOT = "rosbag2_bagfile_information"
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class MetadataError(BagError):
+    """A metadata.yaml that can not be read."""
+
+
+@dataclass(frozen=True)
+class BagMetadata:
+    """What metadata.yaml says; versions 1 to 9, with defaults for what older ones lack."""
+
+    storage: str
+    files: list[str]
+    """Names without folders, in the order recorded."""
+    num_messages: int
+    start_ns: int
+    duration_ns: int
+    compression_mode: str
+    """"", "file", "message" or, within the storage, "storage"."""
+    counts: Counter[tuple[str, str]]
+    """Messages by topic's name and type."""
+    type_hashes: dict[tuple[str, str], str]
+    """By topic's name and type; empty before version 7."""
+    file_counts: dict[str, int]
+    """Messages by file's name; empty before version 5."""
+    custom_data: dict[str, str]
+
+
+def read_metadata(folder: Path) -> BagMetadata | None:
+    """Return what the folder's metadata.yaml says, None where there is none.
+
+    Raises MetadataError where it is no such file.
+    """
+    path = folder / METADATA
+    try:
+        content = yaml.load(path.read_text(), _Loader)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise MetadataError(f"{path} can not be read: {_on_one_line(error)}") from error
+    try:
+        return _parsed(content[_ROOT])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MetadataError(f"{path} is not what rosbag2 writes ({error!r})") from error
+
+
+def _parsed(info: dict[str, Any]) -> BagMetadata:
+    counts, hashes = Counter[tuple[str, str]](), {}
+    for entry in info["topics_with_message_count"]:
+        topic = entry["topic_metadata"]
+        key = (str(topic["name"]), str(topic["type"]))
+        counts[key] += int(entry["message_count"])
+        hashes[key] = str(topic.get("type_description_hash") or "")
+    mode = str(info.get("compression_mode") or "").lower()
+    return BagMetadata(
+        storage=str(info["storage_identifier"]),
+        files=[PurePath(name).name for name in info["relative_file_paths"]],
+        num_messages=int(info["message_count"]),
+        start_ns=int(info["starting_time"]["nanoseconds_since_epoch"]),
+        duration_ns=int(info["duration"]["nanoseconds"]),
+        compression_mode="" if mode == "none" else mode,
+        counts=counts,
+        type_hashes=hashes,
+        file_counts={
+            PurePath(file["path"]).name: int(file["message_count"])
+            for file in info.get("files") or []
+        },
+        custom_data={str(k): str(v) for k, v in (info.get("custom_data") or {}).items()},
+    )
+
+
+def _on_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def describe(

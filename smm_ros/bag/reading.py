@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import zstandard
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
-from smm_ros.bag.mcap_file import BagError, FileScan, Tail, Topic
+from smm_ros.bag.bag_files import ZSTD_MAGIC, BagFile, Storage, files_at, find_files, unpacked
+from smm_ros.bag.mcap_file import REPAIR_ADVICE, BagError, FileScan, RawMessage, Tail, Topic
+from smm_ros.bag.sqlite_file import SqliteScan
 from smm_ros.bag.topics import installed_topic
-from smm_ros.bag.writer import bag_files
 from smm_ros.records import TransitionRecord
 from smm_ros.transition_wire import TransitionWireError, parse_transition, peek_transition
 
@@ -31,8 +34,18 @@ class BagMessage(NamedTuple):
     data: bytes
 
     def decode(self) -> Any:
-        """Return the message as a dataclass made from the definition in the bag."""
-        return _decoder(self.topic.type, self.topic.definition)(self.data)
+        """Return the message as a dataclass made from the definition in the bag.
+
+        Raises BagError where the bytes are no such message, or its type is not defined.
+        """
+        decode = decoder(self.topic)
+        try:
+            return decode(self.data)
+        except Exception as error:  # the code that rosbags makes of a definition raises anything
+            raise BagError(
+                f"a message of {self.topic.name} at {self.log_time_ns} ns is no "
+                f"{self.topic.type}: {error}"
+            ) from error
 
 
 @dataclass
@@ -49,37 +62,35 @@ class ReadReport:
 class Reading:
     """A stream of messages; `report` grows as it is iterated."""
 
-    def __init__(self, files: Sequence[Path], wanted: Callable[[Topic], bool]) -> None:
+    def __init__(self, files: Sequence[BagFile], wanted: Callable[[Topic], bool]) -> None:
         self.report = ReadReport()
         self._files = files
         self._wanted = wanted
 
     def __iter__(self) -> Iterator[BagMessage]:
-        """Yield the messages in the order they were recorded.
+        """Yield the messages in the order they were recorded, of an sqlite3 file in that of time.
 
         Raises BagError where a file is damaged otherwise than by ending early.
         """
         self.report = ReadReport()
-        for path in self._files:
-            self.report.files.append(path)
-            yield from self._read_file(FileScan(path))
+        for file in self._files:
+            self.report.files.append(file.path)
+            try:
+                with unpacked(file) as (path, trouble):
+                    yield from self._read_file(file, path)
+                    if trouble:
+                        raise BagError(f"{file.path} is damaged: {trouble}; {REPAIR_ADVICE}")
+            except OSError as error:
+                raise BagError(f"can not read {file.path}: {error.strerror}") from error
 
-    def _read_file(self, scan: FileScan) -> Iterator[BagMessage]:
-        report, topics = self.report, dict[int, Topic | None]()
-
-        def is_wanted(channel: int) -> bool:
-            if channel not in topics:
-                topic = scan.topic(channel)
-                topics[channel] = topic if self._wanted(topic) else None
-            return topics[channel] is not None
-
-        for _, chunk in scan.chunks():
-            for message in scan.messages(chunk, is_wanted):
-                report.num_messages += 1
-                report.num_bytes += len(message.data)
-                topic = topics[message.channel]
-                assert topic is not None
-                yield BagMessage(topic, message.log_time_ns, message.publish_time_ns, message.data)
+    def _read_file(self, file: BagFile, path: Path) -> Iterator[BagMessage]:
+        report, scan = self.report, _scan(file, path)
+        for topic, log_time_ns, publish_time_ns, data in unpack_messages(
+            scan.read(self._wanted), file.path
+        ):
+            report.num_messages += 1
+            report.num_bytes += len(data)
+            yield BagMessage(topic, log_time_ns, publish_time_ns, data)
         if scan.tail is not None:
             report.tails.append(scan.tail)
 
@@ -124,14 +135,15 @@ class TransitionReading:
 def read_messages(
     paths: str | Path | Sequence[str | Path], topics: Collection[str] | None = None
 ) -> Reading:
-    """Read the messages of bags (folders or single MCAP files), of all topics or the named.
+    """Read the messages of bags, of all topics or the named, one bag after the other.
 
-    Works while a bag is being written and after its writer was killed: everything up to the last
-    whole chunk is read, and what follows is in the reading's report.
+    A path is a folder or a single file, in MCAP or sqlite3 storage, compressed or not. Works while
+    a bag is being written and after its writer was killed: everything up to the last whole chunk
+    is read, and what follows is in the reading's report.
 
-    Raises BagError when there is nothing to read at a path.
+    Raises BagError when there is nothing to read at a path, or files are missing from a bag.
     """
-    return Reading(_files(paths), lambda topic: topics is None or topic.name in topics)
+    return Reading(find_files(paths), lambda topic: topics is None or topic.name in topics)
 
 
 def read_transitions(
@@ -142,7 +154,7 @@ def read_transitions(
     Raises BagError when there is nothing to read at a path.
     """
     return TransitionReading(
-        Reading(_files(paths), lambda topic: topic.type == _TRANSITION), after or {}
+        Reading(find_files(paths), lambda topic: topic.type == _TRANSITION), after or {}
     )
 
 
@@ -152,7 +164,9 @@ def next_sequences(folder: Path, hands: Collection[str]) -> dict[str, int]:
     Looks into the newest files only, as far back as it takes. Raises BagError for damage.
     """
     found: dict[str, int] = {}
-    for file in reversed(bag_files(folder)):
+    if not folder.is_dir() or not any(folder.glob("*.mcap")):
+        return found
+    for file in reversed(files_at(folder, incomplete=True)):
         if found.keys() >= set(hands):
             break
         last: dict[str, int] = {}
@@ -160,52 +174,81 @@ def next_sequences(folder: Path, hands: Collection[str]) -> dict[str, int]:
             try:
                 hand, sequence = peek_transition(message.data)
             except TransitionWireError as error:
-                raise BagError(f"{file}: {error}") from error
+                raise BagError(f"{file.path}: {error}") from error
             last[hand] = max(last.get(hand, 0), sequence + 1)
         found = last | found
     return found
 
 
-def _files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    listed = [paths] if isinstance(paths, (str, Path)) else paths
-    return [file for path in listed for file in _files_at(Path(path))]
+def unpack_messages(messages: Iterator[RawMessage], shown: Path) -> Iterator[RawMessage]:
+    """Return the messages of a file; where they are packed one by one, they are unpacked.
+
+    That is what `ros2 bag record --compression-mode message` does, to all or none of a file. No
+    message in CDR begins as a packed one does.
+    """
+    first = next(messages, None)
+    if first is None:
+        return iter(())
+    all_of_them = chain([first], messages)
+    return _unpacking(all_of_them, shown) if first[3].startswith(ZSTD_MAGIC) else all_of_them
 
 
-def _files_at(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise BagError(f"no bag at {path}; expected the folder of a bag or one MCAP file")
-    files = bag_files(path)
-    if not files:
-        others = ", ".join(sorted(entry.name for entry in path.iterdir()))
-        found = f"holds no MCAP file, only {others}" if others else "is an empty folder"
-        raise BagError(f"{path} {found}; expected {path.resolve().name}_0.mcap")
-    return files
+def _unpacking(messages: Iterator[RawMessage], shown: Path) -> Iterator[RawMessage]:
+    decompressor = zstandard.ZstdDecompressor()
+    for topic, log_time_ns, publish_time_ns, data in messages:
+        try:
+            plain = decompressor.decompress(data)
+        except (zstandard.ZstdError, MemoryError) as error:
+            raise BagError(
+                f"{shown} is damaged: a message of {topic.name} at {log_time_ns} ns does not "
+                f"unpack: {error}; {REPAIR_ADVICE}"
+            ) from error
+        yield topic, log_time_ns, publish_time_ns, plain
+
+
+def _scan(file: BagFile, path: Path) -> FileScan | SqliteScan:
+    kind = SqliteScan if file.storage is Storage.SQLITE else FileScan
+    return kind(path, file.path)
 
 
 @lru_cache
-def _decoder(message_type: str, definition: str) -> Callable[[bytes], Any]:
+def decoder(topic: Topic) -> Callable[[bytes], Any]:
+    """Return what turns a topic's messages into dataclasses.
+
+    Raises BagError where the bag has no definition that can be understood.
+    """
     store = get_typestore(Stores.EMPTY)
-    if definition.startswith(f"{'=' * 80}\nIDL: "):
-        store.register(get_types_from_idl(definition))
-    else:
-        store.register(get_types_from_msg(definition, message_type))
-    return lambda data: store.deserialize_cdr(data, message_type)
+    try:
+        store.register(_types(topic))
+        store.get_msgdef(topic.type)
+    except Exception as error:  # rosbags' parser raises what it comes to
+        raise BagError(
+            f"{topic.name}: the bag does not define {topic.type} so that it can be read ({error})"
+        ) from error
+    return lambda data: store.deserialize_cdr(data, topic.type)
+
+
+def type_hash(topic: Topic) -> str:
+    """Return the RIHS01 hash of a topic's definition; raises BagError where it has none."""
+    store = get_typestore(Stores.EMPTY)
+    try:
+        store.register(_types(topic))
+        return store.hash_rihs01(topic.type)
+    except Exception as error:
+        raise BagError(f"{topic.name}: no definition of {topic.type} ({error})") from error
+
+
+def _types(topic: Topic) -> dict[str, Any]:
+    if topic.is_idl:
+        return get_types_from_idl(topic.definition)
+    return get_types_from_msg(topic.definition, topic.type)
 
 
 def _check_layout(topic: Topic) -> None:
     """Refuse transitions that `parse_transition` would misread."""
     here = installed_topic(topic.name, topic.type).type_hash
-    if (topic.type_hash or _hash(topic.type, topic.definition)) != here:
+    if (topic.type_hash or type_hash(topic)) != here:
         raise BagError(
             f"{topic.name} was recorded with another layout of {topic.type} "
             f"({topic.type_hash}; here: {here}); read it with the version that recorded it"
         )
-
-
-@lru_cache
-def _hash(message_type: str, definition: str) -> str:
-    store = get_typestore(Stores.EMPTY)
-    store.register(get_types_from_msg(definition, message_type))
-    return store.hash_rihs01(message_type)

@@ -200,7 +200,7 @@ def test_what_is_no_bag_is_said(tmp_path):
     with pytest.raises(BagError, match="no bag at"):
         read_messages(tmp_path / "missing")
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(BagError, match=r"no MCAP file, only notes\.txt"):
+    with pytest.raises(BagError, match=r"no MCAP or db3 file, only notes\.txt"):
         read_messages(tmp_path)
     (tmp_path / "run_0.mcap").write_bytes(b"something else entirely")
     with pytest.raises(BagError, match="not an MCAP file"):

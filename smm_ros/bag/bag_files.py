@@ -1,0 +1,168 @@
+"""The files that a bag is made of: found, put in order, and unpacked where they are packed."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import zstandard
+
+from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.mcap_records import MAGIC
+from smm_ros.bag.metadata import METADATA, MetadataError, read_metadata
+
+SQLITE_MAGIC = b"SQLite format 3\0"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_ROS1_MAGIC = b"#ROSBAG"
+_PACKED = ".zstd"
+_BLOCK = 2**20
+
+
+class Storage(Enum):
+    """rosbag2's kinds of files, by the name that metadata.yaml has for each."""
+
+    MCAP = "mcap"
+    SQLITE = "sqlite3"
+
+
+_SUFFIXES = {".mcap": Storage.MCAP, ".db3": Storage.SQLITE}
+
+
+@dataclass(frozen=True)
+class BagFile:
+    """One file of a bag."""
+
+    path: Path
+    storage: Storage
+    is_packed: bool = False
+    """Whether the whole file is compressed, as `ros2 bag record --compression-mode file` does."""
+
+
+def find_files(paths: str | Path | Sequence[str | Path]) -> list[BagFile]:
+    """Return the files of bags, one bag after the other; a path is a folder or a single file.
+
+    Raises BagError where there is none, where something is no bag, and where files are missing.
+    """
+    listed = [paths] if isinstance(paths, (str, Path)) else paths
+    return [file for path in listed for file in files_at(Path(path))]
+
+
+def files_at(path: Path, incomplete: bool = False) -> list[BagFile]:
+    """Return the files of one bag in the order recorded; `incomplete`: some may be missing."""
+    if path.is_dir():
+        return _in_folder(path, incomplete)
+    if not path.is_file():
+        raise BagError(f"no bag at {path}; expected the folder of a bag, an MCAP or a db3 file")
+    return [_bag_file(path) or _by_content(path)]
+
+
+def file_number(path: Path) -> int:
+    """Return the number of a file in its bag, such as 3 for run_3.mcap; -1 where it has none."""
+    match = re.search(r"_(\d+)$", Path(_plain_name(path.name)).stem)
+    return int(match[1]) if match else -1
+
+
+@contextmanager
+def unpacked(file: BagFile) -> Iterator[tuple[Path, str]]:
+    """Give the path of the file's plain content while it is needed, and what is amiss with it.
+
+    A packed file is unpacked into the system's folder of temporary files; where that breaks off,
+    what came before is given and the text says why. Raises BagError where the disk is full.
+    """
+    if not file.is_packed:
+        yield file.path, ""
+        return
+    with tempfile.TemporaryDirectory(prefix="smm_bag_") as folder:
+        target = Path(folder, file.path.name.removesuffix(_PACKED))
+        try:
+            trouble = _unpack(file.path, target)
+        except OSError as error:
+            raise BagError(
+                f"can not unpack {file.path} into {folder}: {error.strerror}; set TMPDIR to a "
+                "folder with more space"
+            ) from error
+        yield target, trouble
+
+
+def _unpack(path: Path, target: Path) -> str:
+    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    with path.open("rb") as source, target.open("wb") as plain:
+        try:
+            while not decompressor.eof and (data := source.read(_BLOCK)):
+                plain.write(decompressor.decompress(data))
+        except zstandard.ZstdError as error:
+            return f"its compression is damaged before byte {source.tell()}: {error}"
+    return "" if decompressor.eof else "its compression breaks off at the end of the file"
+
+
+def _in_folder(folder: Path, incomplete: bool) -> list[BagFile]:
+    found = [file for entry in sorted(folder.iterdir()) if (file := _bag_file(entry))]
+    storages = sorted({file.storage.value for file in found})
+    if len(storages) > 1:
+        raise BagError(
+            f"{folder} mixes {' and '.join(storages)} files; give the files of one bag alone, "
+            "or move the others away"
+        )
+    if not found:
+        raise BagError(_nothing_in(folder))
+    return _in_order(folder, found, incomplete)
+
+
+def _in_order(folder: Path, found: list[BagFile], incomplete: bool) -> list[BagFile]:
+    """Put files into the order of metadata.yaml; those it does not name follow by number."""
+    # The plain file of a pair is whole: it is deleted when the packed one is.
+    found = sorted(found, key=lambda file: file.is_packed, reverse=True)
+    by_name = {_plain_name(file.path.name): file for file in found}
+    try:
+        metadata = read_metadata(folder)
+    except MetadataError:  # `smm bag check` tells; the numbers give the same order
+        metadata = None
+    names = [_plain_name(name) for name in metadata.files] if metadata else []
+    missing = [name for name in names if name not in by_name]
+    if missing and not incomplete:
+        raise BagError(
+            f"{folder} lacks {', '.join(missing)}, which its {METADATA} names; put it back, or "
+            "make a bag of the rest with `smm bag repair`"
+        )
+    first = [by_name.pop(name) for name in dict.fromkeys(names) if name in by_name]
+    rest = sorted(by_name.values(), key=lambda file: (file_number(file.path), file.path.name))
+    return first + rest
+
+
+def _plain_name(name: str) -> str:
+    return name.removesuffix(_PACKED)
+
+
+def _bag_file(path: Path) -> BagFile | None:
+    plain = Path(_plain_name(path.name))
+    storage = _SUFFIXES.get(plain.suffix)
+    if storage is None or not path.is_file():
+        return None
+    return BagFile(path, storage, plain.name != path.name)
+
+
+def _by_content(path: Path) -> BagFile:
+    with path.open("rb") as file:
+        begin = file.read(max(len(SQLITE_MAGIC), len(MAGIC)))
+    if begin.startswith(MAGIC):
+        return BagFile(path, Storage.MCAP)
+    if begin.startswith(SQLITE_MAGIC):
+        return BagFile(path, Storage.SQLITE)
+    if begin.startswith(_ROS1_MAGIC):
+        raise BagError(f"{path} is a bag of ROS 1; convert it with `rosbags-convert` first")
+    raise BagError(
+        f"{path} is no bag: it starts with {begin!r}; expected an MCAP or sqlite3 (.db3) file"
+    )
+
+
+def _nothing_in(folder: Path) -> str:
+    names = sorted(entry.name for entry in folder.iterdir())
+    if any(name.endswith(".bag") for name in names):
+        return f"{folder} holds a bag of ROS 1; convert it with `rosbags-convert` first"
+    found = f"holds no MCAP or db3 file, only {', '.join(names[:9])}" if names else "is empty"
+    return f"{folder} {found}; expected {folder.resolve().name}_0.mcap"
