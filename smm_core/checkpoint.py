@@ -18,8 +18,10 @@ from smm_core.generators import Generators
 from smm_core.learner import Learner, LearnerConfig
 from smm_core.transitions import Layout
 
-FORMAT = 2
+FORMAT = 3
 SUFFIX = ".safetensors"
+_COUNTS = ("updates", "prefilled", "off_line_updates", "off_line_versions")
+_CHANGEABLE = ("config.sac.conservative", "config.sac.conservative_actions")
 
 
 class CheckpointError(RuntimeError):
@@ -63,7 +65,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return a checkpoint's tensors and numbers; raises CheckpointError naming what is wrong."""
     try:
         with safe_open(path, "pt") as file:
-            numbers = dict(json.loads((file.metadata() or {})["numbers"]))
+            numbers = _upgraded(dict(json.loads((file.metadata() or {})["numbers"])))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not a readable checkpoint: {error}") from error
@@ -73,8 +75,21 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, numbers
 
 
+def _upgraded(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint of format 2 lacks, as it was then; others as they are."""
+    if numbers.get("format") != 2:
+        return numbers
+    # Settings that came later have their defaults, with which all is learnt as before.
+    config = to_mapping(from_mapping(LearnerConfig, numbers["config"]))
+    counts = dict.fromkeys(_COUNTS, 0) | {"updates": numbers["updates"]}
+    return numbers | counts | {"config": config, "format": FORMAT}
+
+
 def load(path: Path, learner: Learner) -> dict[str, Any]:
     """Put a checkpoint into a learner built with the same settings; return its `extra`.
+
+    The weight of the conservative term may differ: nothing that is saved depends on it, and what
+    was learnt off line with it is gone on with on line without.
 
     Raises CheckpointError naming the first setting that differs, or the part that is damaged.
     """
@@ -125,7 +140,7 @@ def _check_settings(path: Path, numbers: Any, expected: Any, where: str = "") ->
         saved = numbers.get(name)
         if isinstance(value, dict):
             _check_settings(path, saved or {}, value, f"{where}{name}.")
-        elif saved != value:
+        elif saved != value and f"{where}{name}" not in _CHANGEABLE:
             raise CheckpointError(
                 f"{path} was saved with {where}{name} = {saved!r}, this run has {value!r}; "
                 "use the same settings or another run folder"
@@ -157,7 +172,8 @@ def _learner_state(learner: Learner) -> tuple[dict[str, Tensor], dict[str, Any]]
     groups["history"], history = learner.history.state()
     tensors = {f"{group}/{k}": t for group, values in groups.items() for k, t in values.items()}
     numbers = _settings(learner)
-    numbers |= {"format": FORMAT, "steps": learner.steps, "updates": learner.updates}
+    numbers |= {"format": FORMAT, "steps": learner.steps}
+    numbers |= {name: getattr(learner, name) for name in _COUNTS}
     numbers["history"] = history
     return tensors, numbers
 
@@ -179,7 +195,8 @@ def _load_learner_state(learner: Learner, tensors: dict[str, Tensor], numbers: A
             slots.setdefault(int(index), {})[slot] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
     learner.history.load_state(group("history"), numbers["history"], learner.layout)
-    learner.updates = numbers["updates"]
+    for name in _COUNTS:
+        setattr(learner, name, int(numbers[name]))
 
 
 def random_state(generators: Generators) -> str:

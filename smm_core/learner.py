@@ -20,7 +20,7 @@ from smm_core.objectives.prediction_error import ICM, RND, ICMConfig, RNDConfig
 from smm_core.objectives.pseudocount import PseudoCount, PseudoCountConfig
 from smm_core.objectives.reward import RewardConfig
 from smm_core.objectives.smm import StateMarginalMatching
-from smm_core.replay import ReplayBuffer
+from smm_core.replay import Batch, ReplayBuffer
 from smm_core.sac import SAC, SACConfig
 from smm_core.skill_prior import SkillPrior
 from smm_core.state_space import StateConfig, StateSpace
@@ -70,6 +70,13 @@ class Learner:
         self.sac = SAC(self.generators, layout, config.sac)
         self.history = PolicyHistory(config.history)
         self.updates = 0
+        """Updates of the policy ever made."""
+        self.prefilled = 0
+        """Transitions of earlier runs, which are no steps of this one."""
+        self.off_line_updates = 0
+        """Those of `updates` that no step of this run owed."""
+        self.off_line_versions = 0
+        """Policies kept before the first step of this run."""
 
     def _make_objective(self) -> Objective:
         config, weight = self.config, self.config.reward.target
@@ -90,31 +97,57 @@ class Learner:
 
     @property
     def steps(self) -> int:
-        """Environment steps observed by each run."""
-        return self.replay.added
+        """Environment steps observed by each run; what it was prefilled with is none."""
+        return self.replay.added - self.prefilled
 
     @property
     def updates_owed(self) -> int:
         """Updates still to be made for the steps observed so far."""
         learning_steps = max(0, self.steps - self.config.random_steps)
-        return int(learning_steps * self.config.updates_per_step) - self.updates
+        owed = int(learning_steps * self.config.updates_per_step)
+        return owed - (self.updates - self.off_line_updates)
 
     def observe(self, transition: Transition) -> None:
         """Add one step to the replay; raises TransitionError where it does not fit."""
+        self._take_in(transition)
+
+    def prefill(self, transition: Transition) -> None:
+        """Add a transition of an earlier run, as `observe` does, but not as a step of this one.
+
+        Raises TransitionError where it does not fit, ValueError after the first step: what is
+        earlier has to come before.
+        """
+        self._check_off_line()
+        self._take_in(transition)
+        self.prefilled += 1
+
+    def _take_in(self, transition: Transition) -> None:
         self.replay.add(transition)
         next_obs = torch.tensor(transition.next_obs[:, None], dtype=torch.float32)
         skill = torch.tensor(transition.skill[:, None])
         self.objective.observe(self.space.select(next_obs), skill_onehot(skill, self.layout))
+
+    def reached(self) -> Tensor:
+        """Return the next_obs of this run's steps in the replay, (R, rows, obs_size), in order.
+
+        As `ReplayBuffer.reached`, without what the replay was prefilled with.
+        """
+        forgotten = self.replay.added - len(self.replay)
+        return self.replay.reached()[:, max(0, self.prefilled - forgotten) :]
+
+    def warm_up(self) -> dict[str, Tensor]:
+        """Make one update of what the objective learns, the density above all; return metrics.
+
+        The policy and its critics stay as they are, and it does not count as an update.
+        """
+        return self._fit_objective()[0]
 
     def update(self) -> dict[str, Tensor]:
         """Make one update of every model (Algorithm 2); return metrics, (R,) each.
 
         The matched state is the one reached: models and reward all see s_{t+1}.
         """
-        batch = self.replay.sample(self.config.batch_size, self.generators)
-        state = self.space.select(batch.next_obs)
-        onehot = skill_onehot(batch.skill, self.layout)
-        metrics = self.objective.fit(batch, state, onehot, self.generators)
+        metrics, batch, state, onehot = self._fit_objective()
         log_target = self.target.log_prob(state, batch.reward)
         terms = self.objective.terms(batch, state, onehot, log_target, self.generators)
         reward = torch.stack(list(terms.values())).sum(0)
@@ -124,10 +157,31 @@ class Learner:
         metrics["reward_total"] = reward.mean(-1)
         return metrics | self.objective.entropies()
 
+    def update_off_line(self) -> dict[str, Tensor]:
+        """Make one update that no step owes; raises ValueError after the first step."""
+        self._check_off_line()
+        self.off_line_updates += 1
+        return self.update()
+
+    def _fit_objective(self) -> tuple[dict[str, Tensor], Batch, Tensor, Tensor]:
+        """Draw a batch and fit the objective's models to it; return metrics and what was drawn."""
+        batch = self.replay.sample(self.config.batch_size, self.generators)
+        state = self.space.select(batch.next_obs)
+        onehot = skill_onehot(batch.skill, self.layout)
+        return self.objective.fit(batch, state, onehot, self.generators), batch, state, onehot
+
+    def _check_off_line(self) -> None:
+        if self.steps:
+            raise ValueError(f"{self.steps} steps were observed; what is off line comes before")
+
     @property
     def _present_version(self) -> int:
-        """Version that a snapshot taken now has: 1 when learning starts, then one a period."""
-        return 1 + (self.steps - self.config.random_steps) // self.config.history.period
+        """Version that a snapshot taken now has: one when learning starts, then one a period.
+
+        Counted from 1, or behind the policies that were learnt before the first step.
+        """
+        periods = (self.steps - self.config.random_steps) // self.config.history.period
+        return self.off_line_versions + 1 + periods
 
     @property
     def snapshot_due(self) -> bool:
@@ -138,7 +192,16 @@ class Learner:
 
     def snapshot(self) -> Snapshot:
         """Freeze the present policy and add it to the history."""
+        return self._keep(self._present_version)
+
+    def snapshot_off_line(self) -> Snapshot:
+        """Freeze the present policy before the first step; raises ValueError after it."""
+        self._check_off_line()
+        self.off_line_versions += 1
+        return self._keep(self.off_line_versions)
+
+    def _keep(self, version: int) -> Snapshot:
         weights = {n: t.clone() for n, t in self.sac.actor.state_dict().items()}
-        snapshot = Snapshot(self._present_version, self.layout, weights)
+        snapshot = Snapshot(version, self.layout, weights)
         self.history.add(snapshot)
         return snapshot

@@ -76,6 +76,10 @@ class ReplayBuffer:
             raise ValueError("the replay buffer is empty; add a transition before sampling")
         return self._batch(self._rows[self._run_index, generators.integers(len(self), batch_size)])
 
+    def rows(self, index: Tensor) -> Batch:
+        """Return the rows at places (B,) of the buffer, the same of every run."""
+        return self._batch(self._rows[:, index])
+
     def reached(self) -> Tensor:
         """Return the next_obs of every row, (R, rows, obs_size), oldest first.
 

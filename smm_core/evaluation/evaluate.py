@@ -176,7 +176,7 @@ class Evaluation:
             figures["halls_reached_in_training"] = halls_reached_in_training(
                 learner, halls.reached, halls.num_halls
             )
-            kept, all_steps = learner.replay.capacity, learner.replay.added
+            kept, all_steps = learner.replay.capacity, learner.steps
             if all_steps > kept:
                 self._note(
                     f"halls reached in training are those of the newest {kept} of {all_steps} "

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from smm_core.evaluation.episode import Episode, reached, skills
 from smm_core.evaluation.marginals import LogDensity, entropy
@@ -14,6 +15,7 @@ from smm_core.generators import Generators
 from smm_core.learner import Learner
 from smm_core.networks import skill_onehot
 from smm_core.objectives.pseudocount import PseudoCount
+from smm_core.state_space import StateSpace
 from smm_core.targets.target import REWARD, SUGGESTED
 
 Values = NDArray[np.floating]
@@ -42,19 +44,30 @@ def angle_entropy(angles: Values, bins: int = ANGLE_BINS) -> float:
 
 
 def coverage(learner: Learner, recent: int = 5000) -> dict[str, NDArray[np.float64]]:
-    """Return the angle entropies of the states in replay, whole and newest `recent`, (R,) nats.
+    """Return the angle entropies of a run's states in replay, whole and newest `recent`, (R,) nats.
 
-    One figure for each angle of the matched state; none where it has no angles.
+    One figure for each angle of the matched state; none where it has no angles, and none before
+    the first step: what the replay was prefilled with does not count, another run was there.
     """
-    if not learner.space.num_circular:
+    if not learner.space.num_circular or not learner.steps:
         return {}
-    obs = learner.replay.reached()
+    obs = learner.reached()
+    return {
+        f"angle_entropy_{name}{place}": values
+        for name, part in (("replay", obs), ("recent", obs[:, -recent:]))
+        for place, values in angle_entropies(learner.space, part).items()
+    }
+
+
+def angle_entropies(space: StateSpace, obs: Tensor) -> dict[str, NDArray[np.float64]]:
+    """Return the entropy of each angle of the matched state, (R,) nats, of (R, N, obs_size).
+
+    By what to put behind the name of a figure: nothing for the first angle, '_1' for the next.
+    """
     entropies = {}
-    for index, (cos, sin) in enumerate(zip(learner.space.cos, learner.space.sin, strict=True)):
+    for index, (cos, sin) in enumerate(zip(space.cos, space.sin, strict=True)):
         angles = torch.atan2(obs[..., sin], obs[..., cos]).numpy()
-        for name, part in (("replay", angles), ("recent", angles[:, -recent:])):
-            label = f"angle_entropy_{name}" + (f"_{index}" if index else "")
-            entropies[label] = np.array([angle_entropy(run) for run in part])
+        entropies[f"_{index}" if index else ""] = np.array([angle_entropy(run) for run in angles])
     return entropies
 
 
@@ -74,7 +87,7 @@ def halls_reached_in_training(
 
     `hall_at` tells the halls (N,) whose goals positions (N, 2) m are in, -1 for none.
     """
-    position = learner.replay.reached().double().numpy()
+    position = learner.reached().double().numpy()
     halls = [hall_at(run) for run in position]
     return np.array([len(np.unique(hall[hall >= 0])) for hall in halls]) / num_halls
 

@@ -65,6 +65,60 @@ def test_a_restored_learner_goes_on_bit_for_bit(make, play, tmp_path, layout, se
         assert first.history.sample(1.0, coin).version == second.history.sample(1.0, coin).version
 
 
+@pytest.mark.parametrize("own", [0, 3, 20])
+def test_a_learner_that_was_prefilled_goes_on_bit_for_bit(
+    make, play, make_transition, tmp_path, own
+):
+    """Also when its steps have begun to overwrite what came before them."""
+    first, second = make(), make()
+    for seed in range(60):
+        first.prefill(make_transition(LAYOUT, seed=1000 + seed))
+    first.warm_up()
+    for _ in range(2):
+        first.update_off_line()
+        first.snapshot_off_line()
+    play(first, own)
+    checkpoint.load(checkpoint.save(tmp_path, first), second)
+    for learner in (first, second):
+        play(learner, 12)
+    (tensors, numbers), (others, found) = (
+        everything(learner, tmp_path / name)
+        for learner, name in ((first, "first"), (second, "second"))
+    )
+    assert found == numbers
+    assert not [name for name in tensors if not torch.equal(tensors[name], others[name])]
+    assert (second.prefilled, second.steps) == (60, own + 12)
+    assert second.updates == 2 + max(0, own + 12 - 4)
+    assert torch.equal(second.reached(), first.reached())
+
+
+def test_a_checkpoint_of_the_format_before_is_gone_on_from(make, play, tmp_path):
+    first, second = make(8), make()
+    path = checkpoint.save(tmp_path, first)
+    added = ("prefilled", "off_line_updates", "off_line_versions")
+    with safe_open(path, "pt") as file:
+        config = json.loads(file.metadata()["numbers"])["config"]
+    for name in ("conservative", "conservative_actions"):
+        del config["sac"][name]
+    rewrite(path, format=2, config=config, **dict.fromkeys(added))
+    checkpoint.load(path, second)
+    for learner in (first, second, opened := checkpoint.open_learner(path)):
+        play(learner, 5)
+    for name, tensor in first.sac.state_dict().items():
+        assert torch.equal(tensor, second.sac.state_dict()[name])
+        assert torch.equal(tensor, opened.sac.state_dict()[name])
+    assert (second.steps, second.prefilled, second.updates) == (13, 0, 9)
+
+
+def test_what_was_learnt_conservatively_may_be_gone_on_with_without(make, tmp_path):
+    sac = {"hidden": [16, 16]}
+    first = make(6, sac=sac | {"conservative": 5.0, "conservative_actions": 2})
+    second = make(sac=sac)
+    checkpoint.load(checkpoint.save(tmp_path, first), second)
+    assert second.updates == first.updates
+    assert "conservative_gap" not in second.update()
+
+
 def test_a_checkpoint_holds_every_part_that_learns(make, tmp_path):
     tensors, _ = everything(make(10, SKILLED), tmp_path)
     groups = {name.split("/")[0] for name in tensors}
@@ -237,6 +291,10 @@ def with_tensor(name, tensor):
         with_tensor("history/what", torch.zeros(1)),
         lambda path: rewrite(path, history=None),
         lambda path: rewrite(path, updates=None),
+        lambda path: rewrite(path, prefilled=None),
+        lambda path: rewrite(path, format=1),
+        lambda path: rewrite(path, format=2, config=None),
+        lambda path: rewrite(path, format=2, config={"sac": {"what": 1}}),
         lambda path: rewrite(path, format=99),
         lambda path: rewrite(path, format=None),
     ],

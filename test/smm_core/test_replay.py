@@ -171,3 +171,9 @@ def test_a_restored_buffer_goes_on_as_the_first(filled, numbered, steps):
 def test_a_state_of_another_size_is_refused(filled, other):
     with pytest.raises(ValueError, match="saved replay has rows"):
         other.load_state(filled(CAPACITY).state())
+
+
+def test_rows_are_read_by_their_place(filled):
+    batch = filled(CAPACITY).rows(torch.tensor([5, 0]))
+    assert batch.obs[..., 0].tolist() == [[500.0, 0.0], [510.0, 10.0]]
+    assert batch.skill.tolist() == [[1, 0], [2, 1]]
