@@ -62,9 +62,23 @@ def sample_squashed(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tenso
     log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)), which does not underflow.
     """
     unsquashed = mean + log_std.exp() * noise
+    return torch.tanh(unsquashed), _log_density(unsquashed, log_std, noise)
+
+
+def squashed_log_prob(action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """Return the log-density in nats, (...), of actions (..., actions) in [-1, 1].
+
+    That of `sample_squashed`, which an action at the border has as one just inside of it.
+    """
+    nearly_one = 1.0 - torch.finfo(action.dtype).eps
+    unsquashed = torch.atanh(action.clamp(-nearly_one, nearly_one))
+    return _log_density(unsquashed, log_std, (unsquashed - mean) * (-log_std).exp())
+
+
+def _log_density(unsquashed: Tensor, log_std: Tensor, noise: Tensor) -> Tensor:
     log_normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
     log_slope = 2.0 * (math.log(2.0) - unsquashed - F.softplus(-2.0 * unsquashed))
-    return torch.tanh(unsquashed), (log_normal - log_slope).sum(-1)
+    return (log_normal - log_slope).sum(-1)
 
 
 class Actor(nn.Module):

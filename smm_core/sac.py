@@ -1,7 +1,8 @@
 """Soft actor-critic, R runs at once: today's twin-Q form and the one with a value network.
 
 Sources: Haarnoja et al., Soft Actor-Critic Algorithms and Applications (2018b), for `twin_q`, and
-Soft Actor-Critic (2018a) for `q_and_v`. Each loss is summed over runs; since no parameter belongs
+Soft Actor-Critic (2018a) for `q_and_v`; Kumar et al., Conservative Q-Learning for Offline
+Reinforcement Learning (2020), for the conservative term. Each loss is summed over runs; since no parameter belongs
 to two runs, every run gets the gradient it would get alone.
 """
 
@@ -18,7 +19,14 @@ from torch.nn import functional as F
 
 from smm_core.config import Config, option
 from smm_core.generators import Generators
-from smm_core.networks import ACTIVATIONS, Actor, Critic, mlp, sample_squashed
+from smm_core.networks import (
+    ACTIVATIONS,
+    Actor,
+    Critic,
+    mlp,
+    sample_squashed,
+    squashed_log_prob,
+)
 from smm_core.replay import Batch
 from smm_core.transitions import Layout
 
@@ -47,6 +55,15 @@ class SACConfig(Config):
     )
     mean_regularization: float = option(0.0, "weight of the policy's squared mean", low=0.0)
     log_std_regularization: float = option(0.0, "weight of its squared log deviation", low=0.0)
+    conservative: float = option(
+        0.0,
+        "weight of CQL(H), which lowers Q where the data have no actions; for learning from fixed"
+        " data; 0: off",
+        low=0.0,
+    )
+    conservative_actions: int = option(
+        10, "actions of the policy, and as many uniform ones, that CQL(H) is estimated from", low=1
+    )
 
 
 class SAC(nn.Module):
@@ -98,7 +115,7 @@ class SAC(nn.Module):
         obs = torch.cat((batch.obs, skill_onehot), -1)
         next_obs = torch.cat((batch.next_obs, skill_onehot), -1)
         target = self.critic_target(next_obs, reward, batch.terminated, generators)
-        metrics = {"critic_loss": self._update_critic(obs, batch.action, target)}
+        metrics = self._update_critic(obs, batch.action, target, generators)
         metrics["actor_loss"], log_prob, soft_value = self._update_actor(obs, generators)
         metrics["policy_entropy"] = -log_prob.mean(-1)
         if self.config.variant == "q_and_v":
@@ -129,10 +146,48 @@ class SAC(nn.Module):
     def _noise(self, obs: Tensor, generators: Generators) -> Tensor:
         return generators.normal(obs.shape[1], self.action_size)
 
-    def _update_critic(self, obs: Tensor, action: Tensor, target: Tensor) -> Tensor:
+    def _update_critic(
+        self, obs: Tensor, action: Tensor, target: Tensor, generators: Generators
+    ) -> dict[str, Tensor]:
         values = self.critic(obs, action)
         errors = F.mse_loss(values, target.unsqueeze(1).expand_as(values), reduction="none")
-        return self._step("critic", 0.5 * errors.mean(-1).sum(1), self.critic.parameters())
+        loss, metrics = 0.5 * errors.mean(-1).sum(1), {}
+        if self.config.conservative:
+            gap = (self.log_integral(obs, generators) - values).mean(-1)
+            loss = loss + self.config.conservative * gap.sum(1)
+            metrics["conservative_gap"] = gap.detach().mean(1)
+        return metrics | {"critic_loss": self._step("critic", loss, self.critic.parameters())}
+
+    def log_integral(self, obs: Tensor, generators: Generators) -> Tensor:
+        """Estimate the log of the integral of exp Q(s, a) over all actions, (R, members, B).
+
+        It is what CQL(H) lowers and the Q of the data's action what it raises (Kumar et al. 2020,
+        equation 4). As there in appendix F the actions are uniform ones and the policy's, but each
+        is weighed by the density of both together (the balance heuristic of Veach and Guibas,
+        1995): weighed by the policy's density alone, a rare action of a narrow policy would decide
+        the sum. `obs` is (R, B, obs and skill).
+        """
+        actions, log_density = self._spread_actions(obs, generators)
+        count = actions.shape[1] // obs.shape[1]
+        q = self.critic(obs.repeat_interleave(count, 1), actions) - log_density.unsqueeze(1)
+        return q.unflatten(-1, (-1, count)).logsumexp(-1) - math.log(count)
+
+    @torch.no_grad()
+    def _spread_actions(self, obs: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
+        """Draw actions of both kinds for each row; return them and the log of their density.
+
+        (R, B count, actions) and (R, B count), the actions of a row next to each other.
+        """
+        size, half = self.action_size, self.config.conservative_actions
+        # (R, B, 1, actions), against (R, B, half, actions) of what is drawn.
+        mean, log_std = (tensor.unsqueeze(2) for tensor in self.actor(obs))
+        uniform = generators.uniform(obs.shape[1], half, size, low=-1.0)
+        noise = generators.normal(obs.shape[1], half, size)
+        drawn, log_prob = sample_squashed(mean, log_std.expand_as(noise), noise)
+        both = torch.cat((squashed_log_prob(uniform, mean, log_std), log_prob), 2)
+        log_uniform = torch.tensor(-size * math.log(2.0))
+        log_density = torch.logaddexp(both, log_uniform) - math.log(2.0)
+        return torch.cat((uniform, drawn), 2).flatten(1, 2), log_density.flatten(1)
 
     def _update_actor(self, obs: Tensor, generators: Generators) -> tuple[Tensor, Tensor, Tensor]:
         """Return the loss (R,), and log pi and the soft value of the actions drawn, (R, B)."""

@@ -7,7 +7,16 @@ from torch.distributions.transforms import TanhTransform
 from torch.nn import functional as F
 
 from smm_core.generators import Generators
-from smm_core.networks import LOG_STD_RANGE, Actor, Critic, Linear, descend, mlp
+from smm_core.networks import (
+    LOG_STD_RANGE,
+    Actor,
+    Critic,
+    Linear,
+    descend,
+    mlp,
+    sample_squashed,
+    squashed_log_prob,
+)
 
 SEEDS = (5, 2, 9)
 
@@ -121,3 +130,17 @@ def test_a_step_goes_down_the_loss_of_each_run_whatever_was_left_in_the_gradient
         assert before.tolist() == loss
         assert not before.requires_grad
         assert place.tolist() == expected
+
+
+def test_the_density_of_a_given_action_is_that_of_the_action_drawn():
+    # In double precision: an action that is rounded to 1 tells no longer what it was drawn as.
+    mean, log_std, noise = (inputs(3, 50, 12).double() * 0.5).split(4, dim=-1)
+    action, log_prob = sample_squashed(mean, log_std, noise)
+    found = squashed_log_prob(action, mean, log_std)
+    torch.testing.assert_close(found, log_prob, rtol=1e-5, atol=1e-5)
+
+
+def test_the_density_of_an_action_at_the_border_is_finite():
+    border = torch.tensor([[[-1.0, 1.0]]])
+    for log_std in LOG_STD_RANGE:
+        assert squashed_log_prob(border, torch.zeros(1), torch.tensor(log_std)).isfinite().all()

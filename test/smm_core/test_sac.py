@@ -175,7 +175,9 @@ def test_the_reward_scale_multiplies_the_whole_reward(variant):
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("settings", [{}, PAPER], ids=["default", "paper"])
+@pytest.mark.parametrize(
+    "settings", [{}, PAPER, {"conservative": 2.0}], ids=["default", "paper", "conservative"]
+)
 def test_runs_together_are_the_runs_alone(settings):
     seeds = (3, 8)
     together, generators = sac(seeds, **settings)
@@ -233,3 +235,90 @@ def test_an_endless_reward_is_worth_its_discounted_sum(variant):
     with torch.no_grad():
         values = agent.critic(rows.obs, rows.action)
     assert (values - 2.0).abs().max() < 0.2
+
+
+class Sloped(torch.nn.Module):
+    """A critic of one member whose Q is a multiple of the first action, whatever the state."""
+
+    members = 1
+
+    def __init__(self, slopes):
+        super().__init__()
+        self.slope = torch.nn.Parameter(torch.tensor(slopes).view(-1, 1, 1))
+
+    def forward(self, x, action):
+        return self.slope * action[:, None, :, 0]
+
+
+def conservative_agent(slopes, count=500, **settings):
+    generators = Generators(range(len(slopes)))
+    config = SACConfig(**SMALL, conservative_actions=count, **settings)
+    agent = SAC(generators, LAYOUT, config)
+    agent.critic = Sloped(slopes)
+    return agent, generators
+
+
+@pytest.mark.parametrize("log_std", [None, -1.0, 1.0])
+def test_the_integral_over_actions_is_the_known_one_whatever_the_policy(log_std):
+    slopes = [-3.0, 0.5, 4.0]
+    agent, generators = conservative_agent(slopes, 20_000)
+    if log_std is not None:
+        last = agent.actor.net[-1]
+        with torch.no_grad():  # a policy of this width before tanh, far from the middle
+            last.weight.zero_()
+            last.bias[..., :2], last.bias[..., 2:] = 1.0, log_std
+    found = agent.log_integral(torch.zeros(3, 1, LAYOUT.obs_size), generators)
+    # The integral of exp(k a) over [-1, 1], and 2 for the action that Q does not see.
+    expected = [math.log(2 * math.sinh(k) / k * 2) for k in slopes]
+    assert found.shape == (3, 1, 1)
+    torch.testing.assert_close(found.flatten(), torch.tensor(expected), rtol=0, atol=0.03)
+
+
+def test_without_weight_nothing_of_the_conservative_term_is_done():
+    plain, generators = sac()
+    other, same_generators = sac(conservative_actions=3)
+    other.log_integral = None  # it would be called
+    for _ in range(3):
+        found, expected = update(other, same_generators, batch()), update(plain, generators, batch())
+        assert found.keys() == expected.keys()
+    assert torch.equal(generators.state(), same_generators.state())
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name])
+
+
+def test_the_conservative_loss_is_the_plain_one_and_its_weighted_gap():
+    agent, generators = sac(conservative=0.7, conservative_actions=5)
+    rows, reward = batch(terminated=1.0), torch.linspace(-1, 1, 32).view(1, -1)
+    stream = copy.deepcopy(generators)
+    stream.normal(32, 2)  # what the critics' target draws
+    with torch.no_grad():
+        values = agent.critic(rows.obs, rows.action)
+        errors = values - reward.unsqueeze(1)
+        gap = (agent.log_integral(rows.obs, stream) - values).mean(-1)
+    metrics = update(agent, generators, rows, reward)
+    expected = 0.5 * errors.square().mean(-1).sum(1) + 0.7 * gap.sum(1)
+    torch.testing.assert_close(metrics["critic_loss"], expected)
+    torch.testing.assert_close(metrics["conservative_gap"], gap.mean(1))
+
+
+def test_the_conservative_term_raises_the_data_and_lowers_what_they_lack():
+    agent, generators = sac(conservative=100.0, learning_rate=1e-3)
+    rows = batch(size=64)
+    rows.action[..., 0] = 0.5 + 0.5 * rows.action[..., 0]  # the data act in one half alone
+    mirrored = rows.action * torch.tensor([-1.0, 1.0])
+    for _ in range(100):
+        metrics = update(agent, generators, rows, torch.zeros(1, 64))
+    with torch.no_grad():
+        gain = agent.critic(rows.obs, rows.action) - agent.critic(rows.obs, mirrored)
+    assert gain.mean() > 0.5
+    assert metrics["conservative_gap"] < math.log(4.0)  # that of a Q that is level
+
+
+def test_the_policy_gets_no_gradient_from_the_conservative_term():
+    agent, generators = sac()
+    loss = agent.log_integral(batch().obs, generators).sum()
+    weights = [*agent.actor.parameters(), *agent.critic.parameters()]
+    found = torch.autograd.grad(loss, weights, allow_unused=True)
+    count = len(list(agent.actor.parameters()))
+    assert all(gradient is None for gradient in found[:count])
+    assert all(gradient is not None for gradient in found[count:])
