@@ -1,6 +1,7 @@
-"""Serialised transitions (CDR) read without a message in between, for reading bags fast."""
+"""Serialised transitions (CDR) read and written without a message in between."""
 
-# With a message of rclpy in between it is 41 k transitions/s instead of 115 k.
+# Reading with a message of rclpy in between it is 41 k transitions/s instead of 115 k. Writing,
+# rclpy leaves what was in memory in the bytes between fields, where the network has zeros.
 
 from __future__ import annotations
 
@@ -40,6 +41,38 @@ def parse_transition(data: bytes) -> TransitionRecord:
         return _parse(data)
     except (struct.error, ValueError) as error:
         raise TransitionWireError(f"{len(data)} bytes are no transition: {error}") from error
+
+
+def serialize_transition(record: TransitionRecord) -> bytes:
+    """Return the bytes of the transition's message as they come over the network.
+
+    Raises TransitionWireError for a number that its field can not hold.
+    """
+    seconds, nanoseconds = divmod(record.stamp_ns, _SECOND)
+    hand = record.hand.encode() + b"\0"
+    data = bytearray(_LITTLE_ENDIAN + bytes(2))
+    try:
+        data += _STAMP.pack(seconds, nanoseconds)
+        data += _LENGTH.pack(1) + b"\0"  # frame_id is empty
+        _pad(data, 4)
+        data += _LENGTH.pack(len(hand)) + hand
+        _pad(data, 8)
+        data += _NUMBERS.pack(
+            record.sequence, record.episode, record.step, record.skill, record.policy_version
+        )
+        for numbers in (record.observation, record.action, record.next_observation):
+            data += _LENGTH.pack(len(numbers)) + np.asarray(numbers, "<f4").tobytes()
+        data += _END.pack(record.log_p_shaping, record.terminated, record.truncated)
+    except (struct.error, OverflowError) as error:
+        raise TransitionWireError(
+            f"transition {record.sequence} of {record.hand} does not fit its message: {error}"
+        ) from error
+    _pad(data, 4)
+    return bytes(data)
+
+
+def _pad(data: bytearray, size: int) -> None:
+    data += bytes(_aligned(len(data), size) - len(data))
 
 
 def _parse(data: bytes) -> TransitionRecord:
