@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import zstandard
-from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
 from smm_ros.bag.bag_files import ZSTD_MAGIC, BagFile, Storage, files_at, find_files, unpacked
+from smm_ros.bag.definitions import decoder, type_hash
 from smm_ros.bag.mcap_file import REPAIR_ADVICE, BagError, FileScan, RawMessage, Tail, Topic
 from smm_ros.bag.sqlite_file import SqliteScan
 from smm_ros.bag.topics import installed_topic
@@ -209,39 +208,6 @@ def _unpacking(messages: Iterator[RawMessage], shown: Path) -> Iterator[RawMessa
 def _scan(file: BagFile, path: Path) -> FileScan | SqliteScan:
     kind = SqliteScan if file.storage is Storage.SQLITE else FileScan
     return kind(path, file.path)
-
-
-@lru_cache
-def decoder(topic: Topic) -> Callable[[bytes], Any]:
-    """Return what turns a topic's messages into dataclasses.
-
-    Raises BagError where the bag has no definition that can be understood.
-    """
-    store = get_typestore(Stores.EMPTY)
-    try:
-        store.register(_types(topic))
-        store.get_msgdef(topic.type)
-    except Exception as error:  # rosbags' parser raises what it comes to
-        raise BagError(
-            f"{topic.name}: the bag does not define {topic.type} so that it can be read ({error})"
-        ) from error
-    return lambda data: store.deserialize_cdr(data, topic.type)
-
-
-def type_hash(topic: Topic) -> str:
-    """Return the RIHS01 hash of a topic's definition; raises BagError where it has none."""
-    store = get_typestore(Stores.EMPTY)
-    try:
-        store.register(_types(topic))
-        return store.hash_rihs01(topic.type)
-    except Exception as error:
-        raise BagError(f"{topic.name}: no definition of {topic.type} ({error})") from error
-
-
-def _types(topic: Topic) -> dict[str, Any]:
-    if topic.is_idl:
-        return get_types_from_idl(topic.definition)
-    return get_types_from_msg(topic.definition, topic.type)
 
 
 def _check_layout(topic: Topic) -> None:

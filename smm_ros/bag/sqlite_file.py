@@ -7,17 +7,16 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import yaml
-from rosbags.typesys import Stores, get_typestore
 
+from smm_ros.bag.definitions import standard_definition
 from smm_ros.bag.mcap_file import REPAIR_ADVICE, BagError, RawMessage, Tail, Topic
 from smm_ros.bag.sqlite_pages import SqlitePages
-from smm_ros.bag.topics import dump_yaml, installed_topic
+from smm_ros.bag.topics import dump_yaml
 
 SIDE_FILES = ("-wal", "-journal")
 """What a recorder that was killed leaves beside the file: changes to be made, or taken back."""
@@ -213,25 +212,6 @@ def opened(path: Path, shown: Path) -> Iterator[sqlite3.Connection]:
         closing(sqlite3.connect(_copied(path, Path(folder), shown))) as database,
     ):
         yield database
-
-
-@lru_cache
-def standard_definition(message_type: str, type_hash: str = "") -> str:
-    """Return the definition of a type that a bag only names; empty where none is known.
-
-    An installed package goes before the types of ROS 2 that rosbags knows; what has another
-    hash than the one recorded is another type of that name.
-    """
-    try:
-        found = installed_topic("", message_type)
-        definition, known_hash = found.definition, found.type_hash
-    except BagError:
-        store = get_typestore(Stores.ROS2_KILTED)
-        if message_type not in store.fielddefs:
-            return ""
-        definition, _ = store.generate_msgdef(message_type, ros_version=2)
-        known_hash = store.hash_rihs01(message_type)
-    return definition if type_hash in ("", known_hash) else ""
 
 
 def _value(database: sqlite3.Connection, query: str) -> int:

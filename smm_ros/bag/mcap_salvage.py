@@ -1,0 +1,290 @@
+"""Everything that is whole in an MCAP file, whatever lies between."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from mcap.opcode import Opcode
+from mcap.records import Channel, Chunk, Schema
+
+from smm_ros.bag.definitions import type_hash
+from smm_ros.bag.mcap_file import BagError, RawMessage, Topic, describe_channel, is_closed
+from smm_ros.bag.mcap_records import (
+    MAGIC,
+    RECORD,
+    DamageError,
+    Summary,
+    check_record,
+    index_entries,
+    parse,
+    parse_chunk,
+    read_summary,
+    split_records,
+    unpack_chunk,
+)
+
+# A chunk's opcode and a length below 2^40; whether it is one is seen from what follows.
+_CHUNK_BEGIN = re.compile(rb"\x06(?=.{5}\x00\x00\x00)", re.DOTALL)
+
+
+_NAME_LENGTH_AT = 28  # behind two times, the size and the checksum
+_LONGEST_HEAD = RECORD.size + _NAME_LENGTH_AT + 4 + 4 + 8
+_MESSAGE_HEAD = struct.Struct("<HIQQ")
+
+
+@dataclass
+class Loss:
+    """A stretch of a file that holds nothing to be trusted."""
+
+    place: str
+    num_bytes: int
+    reason: str
+    num_messages: int | None = None
+    """Messages in it, where the file still tells."""
+    after_ns: int | None = None
+    before_ns: int | None = None
+    """Log times of the messages saved before and behind it."""
+
+
+class SoundRecord(NamedTuple):
+    """A record that is whole; `chunk` and `data`, its content unpacked, for chunks only."""
+
+    opcode: int
+    offset: int
+    payload: bytes
+    chunk: Chunk | None = None
+    data: bytes = b""
+
+    @property
+    def end(self) -> int:
+        """Offset behind the record."""
+        return self.offset + RECORD.size + len(self.payload)
+
+
+class McapSalvage:
+    """Reads a file from one whole record to the next, and notes what lies between as lost.
+
+    A chunk whose checksum does not hold is left out entirely. Behind bytes that are no record the
+    next chunk is looked for that is whole by its lengths and its checksum.
+    """
+
+    def __init__(self, path: Path, known: Mapping[tuple[str, str], str]) -> None:
+        """Take the file; `known`: the type hash of each (topic, type), as metadata.yaml has it."""
+        self.path = path
+        self.losses: list[Loss] = []
+        self.place = 0
+        """Offset of the chunk, or of the message outside chunks, that was read last."""
+        self.is_closed = is_closed(path)
+        self.summary: Summary | None = None
+        self.summary_fault = ""
+        self.saved: Counter[int] = Counter()
+        """Messages by channel."""
+        self._known = known
+        self._read_summary()
+        self._schemas: dict[int, Schema] = dict(self.summary.schemas) if self.summary else {}
+        self._channels: dict[int, Channel] = dict(self.summary.channels) if self.summary else {}
+        self._topics: dict[int, Topic | None] = {}
+        self._doubtful: list[Schema | Channel] = []
+        self._undescribed: Counter[int] = Counter()
+        self._last_ns: int | None = None
+
+    def read(self, observe: Callable[[SoundRecord], None] | None = None) -> Iterator[RawMessage]:
+        """Yield all whole messages in the order written; `observe` is shown every record."""
+        for record in self._records():
+            if observe is not None:
+                observe(record)
+            if record.chunk is not None:
+                self.place = record.offset
+                yield from self._messages(record.data)
+            elif record.opcode == Opcode.MESSAGE:
+                self.place = record.offset
+                yield from self._messages(RECORD.pack(5, len(record.payload)) + record.payload)
+            else:
+                self._describe(record.opcode, record.payload)
+        for channel, count in self._undescribed.items():
+            self.losses.append(
+                Loss("throughout", 0, f"nothing tells the topic of channel {channel}", count)
+            )
+
+    def topic(self, channel: int) -> Topic | None:
+        """Return the topic of a channel, or None where nothing trustworthy describes it."""
+        if self._topics.get(channel) is None:
+            try:
+                self._topics[channel] = describe_channel(channel, self._channels, self._schemas)
+            except DamageError:
+                self._topics[channel] = self._doubtful_topic(channel)
+        return self._topics[channel]
+
+    def _read_summary(self) -> None:
+        if not self.is_closed:
+            return
+        try:
+            with self.path.open("rb") as file:
+                self.summary = read_summary(file)
+        except DamageError as error:
+            self.summary_fault = str(error)
+
+    def _records(self) -> Iterator[SoundRecord]:
+        with self.path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if not size:
+                return
+            offset = len(MAGIC)
+            if file.read(len(MAGIC)) != MAGIC:
+                offset = self._skip(file, 0, size, DamageError("not how an MCAP file starts"))
+            lost: Loss | None = None
+            while offset < size:
+                try:
+                    record = _record_at(file, offset, size)
+                except DamageError as error:
+                    offset = self._skip(file, offset, size, error)
+                    lost = self.losses[-1]
+                    continue
+                if record.opcode == Opcode.DATA_END:
+                    yield record
+                    return
+                if record.opcode == Opcode.CHUNK:
+                    lost = None
+                elif record.opcode == Opcode.MESSAGE_INDEX and lost is not None:
+                    _, entries = index_entries(record.payload)
+                    lost.num_messages = (lost.num_messages or 0) + len(entries)
+                yield record
+                offset = record.end
+
+    def _skip(self, file: BinaryIO, offset: int, size: int, error: DamageError) -> int:
+        """Note a loss at `offset`; return where to go on."""
+        end = len(MAGIC) if offset == 0 else _end_of(file, offset)
+        if end < size and _is_record(file, end, size):
+            self._remember(file, offset)
+        else:
+            end = _next_chunk(file, offset + 1, size)
+        self._lose(offset, end - offset, str(error))
+        return end
+
+    def _lose(self, offset: int, num_bytes: int, reason: str) -> None:
+        loss = Loss(f"byte {offset}", num_bytes, reason, after_ns=self._last_ns)
+        self.losses.append(loss)
+
+    def _messages(self, data: bytes) -> Iterator[RawMessage]:
+        try:
+            for opcode, payload in split_records(data):
+                if opcode != Opcode.MESSAGE:
+                    self._describe(opcode, payload)
+                    continue
+                channel, _, log, publish = _MESSAGE_HEAD.unpack_from(payload)
+                topic = self.topic(channel)
+                if topic is None:
+                    self._undescribed[channel] += 1
+                    continue
+                self._passed(channel, log)
+                yield topic, log, publish, payload[_MESSAGE_HEAD.size :]
+        except (DamageError, struct.error) as error:
+            self._lose(self.place, len(data), f"its records do not fit together: {error}")
+
+    def _passed(self, channel: int, log_time_ns: int) -> None:
+        self.saved[channel] += 1
+        self._last_ns = log_time_ns
+        for loss in reversed(self.losses):
+            if loss.before_ns is not None:
+                break
+            loss.before_ns = log_time_ns
+
+    def _describe(self, opcode: int, payload: bytes) -> None:
+        if opcode == Opcode.SCHEMA:
+            schema = parse(opcode, payload)
+            self._schemas[schema.id] = schema
+        elif opcode == Opcode.CHANNEL:
+            channel = parse(opcode, payload)
+            self._channels[channel.id] = channel
+
+    def _remember(self, file: BinaryIO, offset: int) -> None:
+        """Keep the descriptions in a chunk whose checksum does not hold, should all else fail."""
+        with suppress(DamageError):
+            file.seek(offset)
+            opcode, length = RECORD.unpack(file.read(RECORD.size))
+            if opcode == Opcode.CHUNK:
+                for kind, payload in split_records(parse_chunk(file.read(length)).data):
+                    if kind in (Opcode.SCHEMA, Opcode.CHANNEL):
+                        self._doubtful.append(parse(kind, payload))
+
+    def _doubtful_topic(self, number: int) -> Topic | None:
+        """Return a topic out of a damaged chunk where the hash of its type vouches for it."""
+        channels = [r for r in self._doubtful if isinstance(r, Channel) and r.id == number]
+        if len(channels) != 1 or channels[0].message_encoding != "cdr":
+            return None
+        wanted = channels[0].schema_id
+        schemas = [r for r in self._doubtful if isinstance(r, Schema) and r.id == wanted]
+        if len(schemas) != 1:
+            return None
+        try:
+            topic = replace(Topic.from_records(channels[0], schemas[0]), offered_qos="")
+            is_sound = self._known.get((topic.name, topic.type)) == type_hash(topic)
+        except (UnicodeDecodeError, BagError):
+            return None
+        return topic if is_sound else None
+
+
+def _record_at(file: BinaryIO, offset: int, size: int) -> SoundRecord:
+    """Return the record at `offset`; raises DamageError where there is no whole one."""
+    file.seek(offset)
+    head = file.read(RECORD.size)
+    if len(head) < RECORD.size:
+        raise DamageError("the file ends within a record")
+    opcode, length = RECORD.unpack(head)
+    if opcode == 0:
+        raise DamageError("zeros that were never written over")
+    if length > size - offset - RECORD.size:
+        raise DamageError("the file ends within a record, or its length is wrong")
+    payload = file.read(length)
+    check_record(opcode, payload, is_closed=False)
+    if opcode != Opcode.CHUNK:
+        return SoundRecord(opcode, offset, payload)
+    chunk = parse_chunk(payload)
+    return SoundRecord(opcode, offset, payload, chunk, unpack_chunk(chunk))
+
+
+def _is_record(file: BinaryIO, offset: int, size: int) -> bool:
+    try:
+        _record_at(file, offset, size)
+    except DamageError:
+        return False
+    return True
+
+
+def _end_of(file: BinaryIO, offset: int) -> int:
+    """Return where the record at `offset` would end by its own word."""
+    file.seek(offset)
+    head = file.read(RECORD.size).ljust(RECORD.size, b"\xff")
+    length: int = RECORD.unpack(head)[1]
+    return offset + RECORD.size + length
+
+
+def _next_chunk(file: BinaryIO, offset: int, size: int) -> int:
+    """Return where the next whole chunk begins, or the size where there is none."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for match in _CHUNK_BEGIN.finditer(data, offset):
+            at = match.start()
+            if _may_be_chunk(data[at : at + _LONGEST_HEAD]) and _is_record(file, at, size):
+                return at
+    return size
+
+
+def _may_be_chunk(head: bytes) -> bool:
+    """Tell whether the lengths at the start of a chunk fit each other."""
+    start = RECORD.size + _NAME_LENGTH_AT
+    name_length = int.from_bytes(head[start : start + 4], "little")
+    if name_length not in (0, 3, 4):
+        return False
+    at = start + 4 + name_length
+    packed = int.from_bytes(head[at : at + 8], "little")
+    length = RECORD.unpack_from(head)[1]
+    return bool(at + 8 + packed == RECORD.size + length)
