@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcap.data_stream import RecordBuilder
@@ -31,7 +31,9 @@ from mcap.records import (
     SummaryOffset,
 )
 
-from smm_ros.bag.mcap_file import MAGIC, MESSAGE, RECORD, BagError, FileScan, Topic, chunk_place
+from smm_ros.bag.losses import is_losses, losses_in, losses_record
+from smm_ros.bag.mcap_file import BagError, FileScan, Topic, chunk_place
+from smm_ros.bag.mcap_records import MAGIC, MESSAGE, RECORD
 
 _LIBRARY = "smm_ros"
 
@@ -79,6 +81,8 @@ class FileSummary:
     counts: Counter[Topic]
     start_ns: int
     end_ns: int
+    losses: Mapping[str, int] = field(default_factory=dict)
+    """What is known to be missing, by what it is and why; empty where nobody counted."""
 
     @property
     def num_messages(self) -> int:
@@ -98,6 +102,10 @@ class FileAppender:
         self._channels: list[Channel] = []
         self._places: list[ChunkIndex] = []
         self._counts: Counter[int] = Counter()
+        self._metadata: list[MetadataIndex] = []
+        self._losses: dict[str, int] = {}
+        self._synced_size = 0
+        self._is_ended = False
 
     @classmethod
     def create(cls, path: Path, topics: Sequence[Topic]) -> FileAppender:
@@ -113,7 +121,7 @@ class FileAppender:
             appender._channels.append(topic.channel(number, schema.id))
         appender._schemas = list(schemas.values())
         try:
-            appender._append(MAGIC + _encode([Header("ros2", _LIBRARY)]))
+            appender._begin()
         except OSError:
             appender.close()
             path.unlink(missing_ok=True)
@@ -122,7 +130,7 @@ class FileAppender:
 
     @classmethod
     def reopen(cls, path: Path) -> FileAppender:
-        """Open a file that a crash left unended; what is behind its last whole chunk will go.
+        """Open a file that a crash left unended; what is behind its last whole record will go.
 
         Raises BagError when it is no beginning of a bag file, OSError when it can not be opened.
         """
@@ -134,15 +142,15 @@ class FileAppender:
             index = _message_index(scan, chunk)
             counts.update({channel: len(entries) for channel, entries in index.items()})
             places.append(place)
-        if scan.end <= len(MAGIC):
-            raise BagError(f"{path} is empty: its writer was stopped before the first record")
         appender = cls(path, os.open(path, os.O_RDWR | os.O_CLOEXEC))
         appender._schemas = list(scan.schemas.values())
         appender._channels = list(scan.channels.values())
-        appender._places, appender._counts, appender.size = places, counts, scan.end
-        if places:  # the crash may have come between the last chunk and its indexes
-            appender.size = places[-1].chunk_start_offset + places[-1].chunk_length
-            appender._append(_encode_indexes(places[-1], index, 0))
+        appender._places, appender._counts = places, counts
+        try:
+            appender._begin_anew(index, [at for at in scan.metadata if is_losses(at[1])])
+        except OSError:
+            appender.close()
+            raise
         return appender
 
     @property
@@ -153,37 +161,90 @@ class FileAppender:
             counts=Counter({t: self._counts[number] for number, t in self._topics().items()}),
             start_ns=min((place.message_start_time for place in self._places), default=0),
             end_ns=max((place.message_end_time for place in self._places), default=0),
+            losses=self._losses,
         )
 
-    def append(self, chunk: PendingChunk) -> None:
-        """Write the chunk; other processes can read it when this returns.
+    def append(self, chunk: PendingChunk, losses: Mapping[str, int] | None = None) -> None:
+        """Write the chunk, if anything is in it, and the losses in this file where they changed.
 
-        Raises OSError when it is not written, and then the file is as before.
+        Other processes can read it when this returns. Raises OSError when it is not written, and
+        then the file is as before.
         """
         if os.fstat(self._file).st_nlink == 0:
             raise FileNotFoundError(2, "deleted while it was being written", str(self.path))
-        # In the first chunk, where the checksum covers them too.
-        head = b"" if self._places else _encode([*self._schemas, *self._channels])
-        record = chunk.record(head)
-        data = _encode([record])
-        place = chunk_place(record, self.size, len(data))
-        self._append(data + _encode_indexes(place, chunk.index, len(head)))
-        self._places.append(place)
+        data, places = self._encode_chunk(chunk) if chunk.num_messages else (b"", [])
+        notes = []
+        if losses is not None and losses != self._losses:
+            record = losses_record(losses)
+            notes.append(_metadata_place(self.size + len(data), record))
+            data += _encode([record])
+        self._append(data)
+        self._places += places
         self._counts.update({number: len(entries) for number, entries in chunk.index.items()})
+        self._metadata += notes
+        if losses is not None:
+            self._losses = dict(losses)
 
-    def finish(self, metadata: str) -> None:
-        """Write the summary with rosbag2's metadata (YAML) and close the file."""
-        record = Metadata("rosbag2", {"serialized_metadata": metadata})
-        head = _encode([record])
-        place = MetadataIndex(name="rosbag2", offset=self.size, length=len(head))
-        head += _encode([DataEnd(0)])
-        self._append(head + self._encode_summary(self.size + len(head), place) + MAGIC)
+    def sync(self) -> None:
+        """Wait until the disk has everything appended, so that a power cut leaves it whole.
+
+        Raises OSError when the disk does not say so.
+        """
+        if self._synced_size != self.size:
+            os.fdatasync(self._file)
+            self._synced_size = self.size
+
+    def finish(self, metadata: str, sync: bool = False) -> None:
+        """Write the summary with rosbag2's metadata (YAML) and close the file.
+
+        With `sync` the disk has it all when this returns. Raises OSError when it is not done; it
+        can be tried again.
+        """
+        if not self._is_ended:
+            head = _encode([Metadata("rosbag2", {"serialized_metadata": metadata})])
+            place = MetadataIndex(name="rosbag2", offset=self.size, length=len(head))
+            head += _encode([DataEnd(0)])
+            summary = self._encode_summary(self.size + len(head), [*self._metadata, place])
+            self._append(head + summary + MAGIC)
+            self._is_ended = True
         os.ftruncate(self._file, self.size)
+        if sync:
+            self.sync()
         self.close()
 
     def close(self) -> None:
         """Close the file as it is."""
         os.close(self._file)
+
+    def _begin(self) -> None:
+        self.size = 0
+        self._append(MAGIC + _encode([Header("ros2", _LIBRARY)]))
+
+    def _begin_anew(
+        self, index: dict[int, list[tuple[int, int]]], losses: list[tuple[int, Metadata]]
+    ) -> None:
+        """Go back to the last chunk, and write anew what belongs behind it."""
+        if self._places:
+            place = self._places[-1]
+            self.size = place.chunk_start_offset + place.chunk_length
+            # The crash may have come between the chunk and its indexes.
+            self._append(_encode_indexes(place, index, 0))
+        else:  # the crash may have come before the first record was whole
+            self._begin()
+        for offset, record in losses:
+            if offset < self.size:
+                self._metadata.append(_metadata_place(offset, record))
+        if losses:
+            self.append(PendingChunk(), losses_in(record for _, record in losses))
+
+    def _encode_chunk(self, chunk: PendingChunk) -> tuple[bytes, list[ChunkIndex]]:
+        """Return the chunk with its indexes, to lie at the end, and its place."""
+        # In the first chunk, where the checksum covers them too.
+        head = b"" if self._places else _encode([*self._schemas, *self._channels])
+        record = chunk.record(head)
+        data = _encode([record])
+        place = chunk_place(record, self.size, len(data))
+        return data + _encode_indexes(place, chunk.index, len(head)), [place]
 
     def _append(self, data: bytes) -> None:
         """Write all the bytes behind `size`, or none."""
@@ -198,14 +259,14 @@ class FileAppender:
             raise
         self.size += len(data)
 
-    def _encode_summary(self, start: int, metadata: MetadataIndex) -> bytes:
+    def _encode_summary(self, start: int, metadata: list[MetadataIndex]) -> bytes:
         """Return the summary section, to lie at byte `start`, with offsets and footer."""
         groups: list[tuple[Opcode, Sequence[McapRecord]]] = [
             (Opcode.SCHEMA, self._schemas),
             (Opcode.CHANNEL, self._channels),
-            (Opcode.STATISTICS, [self._statistics()]),
+            (Opcode.STATISTICS, [self._statistics(len(metadata))]),
             (Opcode.CHUNK_INDEX, self._places),
-            (Opcode.METADATA_INDEX, [metadata]),
+            (Opcode.METADATA_INDEX, metadata),
         ]
         data, offsets = b"", []
         for opcode, records in groups:
@@ -220,7 +281,7 @@ class FileAppender:
         crc = zlib.crc32(data + footer[:-4])
         return data + footer[:-4] + crc.to_bytes(4, "little")
 
-    def _statistics(self) -> Statistics:
+    def _statistics(self, metadata_count: int) -> Statistics:
         summary = self.summary
         return Statistics(
             attachment_count=0,
@@ -230,13 +291,17 @@ class FileAppender:
             message_count=summary.num_messages,
             message_end_time=summary.end_ns,
             message_start_time=summary.start_ns,
-            metadata_count=1,
+            metadata_count=metadata_count,
             schema_count=len(self._schemas),
         )
 
     def _topics(self) -> dict[int, Topic]:
         schemas = {schema.id: schema for schema in self._schemas}
         return {c.id: Topic.from_records(c, schemas[c.schema_id]) for c in self._channels}
+
+
+def _metadata_place(offset: int, record: Metadata) -> MetadataIndex:
+    return MetadataIndex(name=record.name, offset=offset, length=len(_encode([record])))
 
 
 def _message_index(scan: FileScan, chunk: bytes) -> dict[int, list[tuple[int, int]]]:

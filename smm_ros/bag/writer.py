@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mcap.exceptions import McapError
 from mcap.reader import make_reader
 
+from smm_ros.bag.folder_hold import FolderHold, sync_folder
+from smm_ros.bag.losses import add_losses, read_losses
 from smm_ros.bag.mcap_appender import FileAppender, FileSummary, PendingChunk
 from smm_ros.bag.mcap_file import BagError, Topic, is_closed
 from smm_ros.bag.metadata import METADATA, describe
@@ -31,11 +33,13 @@ class BagWriter:
         topics: Sequence[Topic],
         max_file_bytes: int = 2**29,
         chunk_bytes: int = 2**19,
+        durable: bool = True,
     ) -> None:
         """Make the folder, end files left unended, start the next file and metadata.yaml.
 
-        Raises BagError when another process writes here, when the folder holds a bag of another
-        storage, or when it can not be written.
+        `durable`: what is ended, and the folder's list of files, outlast a power cut; between
+        that `flush` decides. Raises BagError when another process writes here, when the folder
+        holds a bag of another storage, or when it can not be written.
         """
         self.folder = folder
         self.left_out: list[str] = []
@@ -44,20 +48,30 @@ class BagWriter:
         self._channels = {topic.name: number for number, topic in enumerate(topics, start=1)}
         self._max_file_bytes = max_file_bytes
         self._chunk_bytes = chunk_bytes
+        self._durable = durable
         self._chunk = PendingChunk()
+        self._losses: dict[str, int] = {}
         self._file: FileAppender | None = None
         self._finished: list[FileSummary] = []
+        self._is_described = False
+        self._folder = FolderHold(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(folder)
-            self._start()
-        except OSError as error:
-            raise BagError(_advice(folder, error)) from error
+            with self._explained():
+                self._start()
+        except BagError:
+            self._abandon_file()
+            self._folder.release()
+            raise
 
     @property
-    def pending_bytes(self) -> int:
-        """Bytes written that are not in a file yet."""
-        return self._chunk.size
+    def file_name(self) -> str:
+        """Name of the file that is written now; empty between two."""
+        return self._file.path.name if self._file is not None else ""
+
+    @property
+    def num_messages(self) -> int:
+        """Messages in the files, those of earlier writers too."""
+        return sum(summary.num_messages for summary in self._summaries())
 
     def write(
         self, topic: str, log_time_ns: int, data: bytes, publish_time_ns: int | None = None
@@ -73,76 +87,142 @@ class BagWriter:
         if self._chunk.size >= self._chunk_bytes:
             self.flush()
 
-    def flush(self) -> None:
+    def lose(self, losses: Mapping[str, int]) -> None:
+        """Add to the counts of what is missing, by what it is and why, told with the next flush.
+
+        A count of 0 says that it is counted and that nothing was lost.
+        """
+        self._losses = add_losses([self._losses, losses])
+
+    def flush(self, sync: bool = False) -> None:
         """Bring everything taken to the file, readable from now on, and split a full file.
 
-        Raises BagError when it fails; what was taken is kept for the next try.
+        With `sync` the disk has it when this returns, so that it outlasts a power cut. Raises
+        BagError when it fails; what was taken is kept for the next try.
         """
-        try:
-            if self._file is None:
-                self._next_file()
-            assert self._file is not None
-            if self._chunk.num_messages:
-                self._file.append(self._chunk)
-                self._chunk = PendingChunk()
-            if self._file.size >= self._max_file_bytes:
-                self._finish_file()
-                self._next_file()
-        except FileNotFoundError as error:
-            self._abandon_file()
-            raise BagError(_advice(self.folder, error)) from error
-        except OSError as error:
-            raise BagError(_advice(self.folder, error)) from error
+        with self._explained():
+            self._append()
+            if self._file is not None and self._file.size >= self._max_file_bytes:
+                self._split()
+            if self._file is not None and sync:
+                self._file.sync()
+            if not self._is_described:
+                self._describe()
+
+    def split(self) -> None:
+        """Bring everything taken to the file, end it, and begin the next.
+
+        Raises BagError when it fails; it can be tried again.
+        """
+        with self._explained():
+            self._append()
+            self._split()
+
+    def end(self) -> None:
+        """Bring everything taken to the file, end it, and write the final metadata.
+
+        Raises BagError when it fails; it can be tried again.
+        """
+        with self._explained():
+            self._append()
+            self._finish_file()
+            self._describe()
 
     def close(self) -> None:
-        """Flush, end the file and write the final metadata.
+        """End the bag and let go of the folder.
 
         Raises BagError when that fails; the file then stays as a crash would leave it.
         """
         try:
-            self.flush()
-            self._finish_file()
-            self._write_metadata()
-        except OSError as error:
-            raise BagError(_advice(self.folder, error)) from error
+            self.end()
         finally:
             self._abandon_file()
-            os.close(self._lock)
+            self._folder.release()
 
     def _start(self) -> None:
+        self._hold()
         _check_storage(self.folder)
         for path in bag_files(self.folder):
             try:
-                self._finished.append(read_summary(path) if is_closed(path) else _mend(path))
+                summary = read_summary(path) if is_closed(path) else _mend(path, self._durable)
+                self._finished.append(summary)
             except BagError as error:
                 self.left_out.append(str(error))
+        try:
+            self._next_file()
+        except OSError:
+            if self._file is None:
+                raise  # a metadata.yaml that can not be written yet is tried again by `flush`
+
+    def _hold(self) -> None:
+        """Make the folder where there is none, or none any more, and keep others out of it."""
+        if self._folder.make() and self._durable:
+            sync_folder(self.folder.parent)
+
+    def _append(self) -> None:
+        if self._file is None and self._chunk.num_messages:
+            self._next_file()
+        if self._file is not None:
+            self._file.append(self._chunk, self._losses)
+            self._chunk = PendingChunk()
+
+    def _split(self) -> None:
+        self._finish_file()
         self._next_file()
 
     def _next_file(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._hold()
+        self._finished = [summary for summary in self._finished if summary.path.exists()]
         numbers = [_number(path) for path in bag_files(self.folder)]
         path = self.folder / f"{self.folder.name}_{max(numbers, default=-1) + 1}.mcap"
         self._file = FileAppender.create(path, self._topics)
-        self._write_metadata()
+        self._is_described = False
+        self._describe()
 
     def _finish_file(self) -> None:
         if self._file is not None:
             summary = self._file.summary
-            self._file.finish(dump_yaml(describe([summary])))
+            text = dump_yaml(describe([summary], _as_texts(summary.losses)))
+            self._file.finish(text, self._durable)
             self._finished.append(summary)
             self._file = None
+            self._losses = dict.fromkeys(self._losses, 0)
+            self._is_described = False
 
     def _abandon_file(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _write_metadata(self) -> None:
-        current = [] if self._file is None else [self._file.summary]
-        described = {"rosbag2_bagfile_information": describe([*self._finished, *current])}
+    def _summaries(self) -> list[FileSummary]:
+        return [*self._finished, *([] if self._file is None else [self._file.summary])]
+
+    def _describe(self) -> None:
+        """Put metadata.yaml in place, whole or not at all."""
+        summaries = self._summaries()
+        losses = add_losses([*(s.losses for s in self._finished), self._losses])
+        described = {"rosbag2_bagfile_information": describe(summaries, _as_texts(losses))}
         partial = self.folder / f"{METADATA}.partial"
-        partial.write_text(dump_yaml(described))
+        with partial.open("w") as file:
+            file.write(dump_yaml(described))
+            if self._durable:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(self.folder / METADATA)
+        if self._durable:
+            sync_folder(self.folder)
+        self._is_described = True
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what to do about what the disk refuses; leave a file that was deleted."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            self._abandon_file()
+            raise BagError(_advice(self.folder, error)) from error
+        except OSError as error:
+            raise BagError(_advice(self.folder, error)) from error
 
 
 def bag_files(folder: Path) -> list[Path]:
@@ -164,29 +244,25 @@ def read_summary(path: Path) -> FileSummary:
     for number, channel in summary.channels.items():
         topic = Topic.from_records(channel, summary.schemas[channel.schema_id])
         counts[topic] += statistics.channel_message_counts.get(number, 0)
-    return FileSummary(path, counts, statistics.message_start_time, statistics.message_end_time)
+    times = statistics.message_start_time, statistics.message_end_time
+    return FileSummary(path, counts, *times, read_losses(path))
 
 
-def _mend(path: Path) -> FileSummary:
+def _mend(path: Path, durable: bool) -> FileSummary:
     """End a file that a crash left unended."""
     appender = FileAppender.reopen(path)
     summary = appender.summary
-    appender.finish(dump_yaml(describe([summary])))
+    try:
+        appender.finish(dump_yaml(describe([summary], _as_texts(summary.losses))), durable)
+    except OSError:
+        appender.close()
+        raise
     return summary
 
 
-def _lock(folder: Path) -> int:
-    """Keep other writers out of the folder for as long as this process lives."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise BagError(
-            f"bag {folder} is being written by another process; stop that one, or name another "
-            "folder"
-        ) from None
-    return descriptor
+def _as_texts(losses: Mapping[str, int]) -> dict[str, str]:
+    """Return the losses as the custom data of rosbag2, which is text."""
+    return {name: str(count) for name, count in losses.items()}
 
 
 def _check_storage(folder: Path) -> None:

@@ -127,7 +127,7 @@ def torn(tmp_path):
         writer.flush()
         sizes.append((tmp_path / "run" / "run_0.mcap").stat().st_size)
     os.close(writer._file._file)
-    os.close(writer._lock)
+    writer._folder.release()
     return tmp_path / "run" / "run_0.mcap", sizes
 
 

@@ -45,7 +45,7 @@ def write(folder, numbers, **sizes):
 def crash(writer):
     """Leave the bag as a killed process does."""
     os.close(writer._file._file)
-    os.close(writer._lock)
+    writer._folder.release()
 
 
 def numbers_in(folder):
