@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -51,13 +52,20 @@ def fit_to(
     parts = order.split((kept, count - kept), 1)
     test, train = (_rows(state, skill_onehot, part) for part in parts)
     density.observe(*train)
-    for _ in range(steps if density.optimizers else 0):
-        index = generators.integers(count - kept, batch_size)
-        density.fit(*_rows(*train, index), generators)
+    for batch in batches(*train, generators, steps if density.optimizers else 0, batch_size):
+        density.fit(*batch, generators)
     return DensityFit(
         train=negative_log_likelihood(density, *train, generators),
         held_out=negative_log_likelihood(density, *test, generators),
     )
+
+
+def batches(
+    state: Tensor, skill_onehot: Tensor, generators: Generators, steps: int, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield `steps` batches of states (R, B, size) and skills drawn with replacement."""
+    for _ in range(steps):
+        yield _rows(state, skill_onehot, generators.integers(state.shape[1], batch_size))
 
 
 def negative_log_likelihood(

@@ -35,8 +35,11 @@ class Discriminator(nn.Module):
 
     def log_prob(self, state: Tensor, skill: Tensor) -> Tensor:
         """Return log d(z|s) in nats, (R, B), for states (R, B, size) and skills (R, B)."""
-        log_posterior = F.log_softmax(self.net(self.space.features(state)), dim=-1)
-        return log_posterior.gather(-1, skill.unsqueeze(-1)).squeeze(-1)
+        return self.log_posterior(state).gather(-1, skill.unsqueeze(-1)).squeeze(-1)
+
+    def log_posterior(self, state: Tensor) -> Tensor:
+        """Return log d(z|s) of every skill in nats, (R, B, skills), for states (R, B, size)."""
+        return F.log_softmax(self.net(self.space.features(state)), dim=-1)
 
     def fit(self, state: Tensor, skill: Tensor) -> Tensor:
         """Take one gradient step; return the cross-entropy in nats before it, (R,)."""

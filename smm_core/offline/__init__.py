@@ -1,0 +1,1 @@
+"""What is learnt from recordings alone: no robot and no environment takes part."""
