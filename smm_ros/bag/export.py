@@ -1,0 +1,108 @@
+"""`smm bag export`: the transitions of bags as a dataset that learners' libraries open."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from smm_core.options import OptionParser
+from smm_ros.bag.dataset import BROKEN_EPISODES, SPLIT, DatasetError, DatasetReport, SegmentReading
+from smm_ros.bag.new_folder import FolderError, new_folder
+from smm_ros.bag.reading import BagError
+
+FORMATS = {
+    "parquet": "smm_ros.bag.parquet_dataset",
+    "lerobot": "smm_ros.bag.lerobot_dataset",
+    "minari": "smm_ros.bag.minari_dataset",
+}
+"""Modules that write and read each format, imported when they are asked for."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the dataset and return the exit status."""
+    options = _parser().parse_args(argv)
+    start = time.monotonic()
+    try:
+        report = export(
+            options.paths, options.to, options.out, options.hand, options.broken_episodes
+        )
+    except (BagError, DatasetError, FolderError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    seconds = time.monotonic() - start
+    print(f"wrote {report.transitions} transitions to {options.out} in {seconds:.1f} s")
+    print("\n".join(_told(report, options.broken_episodes)))
+    return 0
+
+
+def export(
+    paths: Sequence[Path],
+    to: str,
+    out: Path,
+    hands: Sequence[str] = (),
+    broken_episodes: str = SPLIT,
+) -> DatasetReport:
+    """Write the transitions of bags into the new folder `out`, in one of FORMATS.
+
+    Raises BagError where a bag can not be read to its end, DatasetError where its transitions
+    do not fit, FolderError where `out` is there already and OSError where it can not be
+    written; nothing is left there then.
+    """
+    out = out.expanduser().absolute()
+    with new_folder(out) as folder:
+        reading = SegmentReading(paths, hands, broken_episodes)
+        importlib.import_module(FORMATS[to]).write_dataset(folder, reading, out)
+    return reading.report
+
+
+def _told(report: DatasetReport, broken_episodes: str) -> list[str]:
+    """Return what there is to say about the dataset, a line each."""
+    whole = report.episodes - report.broken_episodes
+    told = [f"  {whole} whole episodes of {', '.join(sorted(report.hands))}"]
+    if report.broken_episodes and broken_episodes == SPLIT:
+        parts = report.segments - whole
+        told.append(f"  {report.broken_episodes} broken episodes, written as {parts} segments")
+    elif report.broken_episodes:
+        told.append(
+            f"  {report.broken_episodes} broken episodes left out, {report.left_out} transitions"
+        )
+    missing = {hand: count for hand, count in report.missing.items() if count}
+    told += [f"  {count} transitions of {hand} are missing" for hand, count in missing.items()]
+    if report.doubled:
+        told.append(f"  {report.doubled} transitions were there more than once; one of each taken")
+    told += [f"  not read: {end} (smm bag check says more)" for end in report.torn]
+    return told
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OptionParser(prog="smm bag export", description=__doc__)
+    parser.add_argument(
+        "paths", type=Path, nargs="+", metavar="PATH", help="bags, each a run of its own"
+    )
+    parser.add_argument("--to", choices=FORMATS, required=True, help="the dataset's format")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="new folder of the dataset; for minari its name is the id, such as dclaw-v0",
+    )
+    parser.add_argument(
+        "--hand",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="take the transitions of this hand only; may be given again (default: all hands)",
+    )
+    parser.add_argument(
+        "--broken-episodes",
+        choices=BROKEN_EPISODES,
+        default=SPLIT,
+        help="what becomes of episodes with a part missing: each unbroken part a segment of its "
+        "own, or none of it (default %(default)s)",
+    )
+    return parser
