@@ -115,9 +115,10 @@ class FileAppender:
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         appender = cls(path, os.open(path, flags, 0o644))
-        schemas: dict[str, Schema] = {}
+        schemas: dict[tuple[str, str], Schema] = {}
         for number, topic in enumerate(topics, start=1):
-            schema = schemas.setdefault(topic.type, topic.schema(len(schemas) + 1))
+            key = (topic.type, topic.definition)
+            schema = schemas.setdefault(key, topic.schema(len(schemas) + 1))
             appender._channels.append(topic.channel(number, schema.id))
         appender._schemas = list(schemas.values())
         try:
