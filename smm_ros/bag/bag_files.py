@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -65,6 +67,18 @@ def file_number(path: Path) -> int:
     """Return the number of a file in its bag, such as 3 for run_3.mcap; -1 where it has none."""
     match = re.search(r"_(\d+)$", Path(_plain_name(path.name)).stem)
     return int(match[1]) if match else -1
+
+
+def is_written(path: Path) -> bool:
+    """Tell whether a recorder of ours is at work: it keeps the folder locked."""
+    folder = os.open(path if path.is_dir() else path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(folder)
+    return False
 
 
 @contextmanager

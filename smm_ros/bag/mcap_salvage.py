@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mcap.opcode import Opcode
-from mcap.records import Channel, Chunk, Schema
+from mcap.records import Channel, Chunk, Metadata, Schema
 
 from smm_ros.bag.definitions import type_hash
+from smm_ros.bag.figures import count_text, size_text
 from smm_ros.bag.mcap_file import BagError, RawMessage, Topic, describe_channel, is_closed
 from smm_ros.bag.mcap_records import (
     MAGIC,
@@ -54,6 +55,17 @@ class Loss:
     before_ns: int | None = None
     """Log times of the messages saved before and behind it."""
 
+    def __str__(self) -> str:
+        """Say what is lost, and what of it is known."""
+        parts = [self.reason]
+        if self.num_bytes:
+            parts.append(f"{size_text(self.num_bytes)} lost")
+        if self.num_messages is not None:
+            parts.append(f"with {count_text(self.num_messages, 'message')}")
+        if self.after_ns is not None and self.before_ns is not None:
+            parts.append(f"between {self.after_ns} and {self.before_ns} ns")
+        return ", ".join(parts)
+
 
 class SoundRecord(NamedTuple):
     """A record that is whole; `chunk` and `data`, its content unpacked, for chunks only."""
@@ -86,8 +98,8 @@ class McapSalvage:
         self.is_closed = is_closed(path)
         self.summary: Summary | None = None
         self.summary_fault = ""
-        self.saved: Counter[int] = Counter()
-        """Messages by channel."""
+        self.metadata: list[Metadata] = []
+        """Records in which a writer has noted what it likes, such as known losses."""
         self._known = known
         self._read_summary()
         self._schemas: dict[int, Schema] = dict(self.summary.schemas) if self.summary else {}
@@ -185,13 +197,12 @@ class McapSalvage:
                 if topic is None:
                     self._undescribed[channel] += 1
                     continue
-                self._passed(channel, log)
+                self._passed(log)
                 yield topic, log, publish, payload[_MESSAGE_HEAD.size :]
         except (DamageError, struct.error) as error:
             self._lose(self.place, len(data), f"its records do not fit together: {error}")
 
-    def _passed(self, channel: int, log_time_ns: int) -> None:
-        self.saved[channel] += 1
+    def _passed(self, log_time_ns: int) -> None:
         self._last_ns = log_time_ns
         for loss in reversed(self.losses):
             if loss.before_ns is not None:
@@ -205,6 +216,8 @@ class McapSalvage:
         elif opcode == Opcode.CHANNEL:
             channel = parse(opcode, payload)
             self._channels[channel.id] = channel
+        elif opcode == Opcode.METADATA:
+            self.metadata.append(parse(opcode, payload))
 
     def _remember(self, file: BinaryIO, offset: int) -> None:
         """Keep the descriptions in a chunk whose checksum does not hold, should all else fail."""

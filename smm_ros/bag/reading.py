@@ -21,7 +21,7 @@ from smm_ros.transition_wire import TransitionWireError, parse_transition, peek_
 
 __all__ = ["BagError", "BagMessage", "Reading", "TransitionReading"]
 
-_TRANSITION = "smm_ros/msg/Transition"
+TRANSITION = "smm_ros/msg/Transition"
 
 
 class BagMessage(NamedTuple):
@@ -153,7 +153,7 @@ def read_transitions(
     Raises BagError when there is nothing to read at a path.
     """
     return TransitionReading(
-        Reading(find_files(paths), lambda topic: topic.type == _TRANSITION), after or {}
+        Reading(find_files(paths), lambda topic: topic.type == TRANSITION), after or {}
     )
 
 
@@ -169,7 +169,7 @@ def next_sequences(folder: Path, hands: Collection[str]) -> dict[str, int]:
         if found.keys() >= set(hands):
             break
         last: dict[str, int] = {}
-        for message in Reading([file], lambda topic: topic.type == _TRANSITION):
+        for message in Reading([file], lambda topic: topic.type == TRANSITION):
             try:
                 hand, sequence = peek_transition(message.data)
             except TransitionWireError as error:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import zstandard
 
 from smm_ros.bag.bag_files import ZSTD_MAGIC, BagFile, Storage, unpacked
+from smm_ros.bag.losses import losses_in
 from smm_ros.bag.mcap_file import BagError
 from smm_ros.bag.mcap_salvage import Loss, McapSalvage, SoundRecord
 from smm_ros.bag.reading import BagMessage
@@ -34,6 +36,8 @@ class FileAccount:
     losses: list[Loss] = field(default_factory=list)
     is_ended: bool = True
     """False where whoever wrote the file was stopped before its end, or is still at work."""
+    told_losses: dict[str, int] = field(default_factory=dict)
+    """What the recorder itself knew to be missing, by what it is and why."""
 
     @property
     def num_lost(self) -> int | None:
@@ -48,24 +52,31 @@ class FileAccount:
         self.losses.append(Loss(place, 0, reason))
 
 
-Observer = Callable[[McapSalvage, SoundRecord], None]
+class Observer(Protocol):
+    """Watches the records of an MCAP file pass."""
+
+    def see(self, scan: McapSalvage, record: SoundRecord) -> None:
+        """Look at one whole record."""
+
+    def end(self, scan: McapSalvage) -> None:
+        """Look at the whole, behind the last record."""
 
 
 def salvage(
     file: BagFile,
     account: FileAccount,
     known: Mapping[tuple[str, str], str],
-    observe: Observer | None = None,
+    observer: Observer | None = None,
 ) -> Iterator[Salvaged]:
     """Yield all whole messages of a file in the order recorded; `account` tells of the rest.
 
-    `known`: the type hash of each (topic, type), as metadata.yaml has it. `observe` is shown the
+    `known`: the type hash of each (topic, type), as metadata.yaml has it. `observer` is shown the
     records of an MCAP file.
     """
     read = _from_sqlite if file.storage is Storage.SQLITE else _from_mcap
     try:
         with unpacked(file) as (path, trouble):
-            for found in read(path, account, known, observe):
+            for found in read(path, account, known, observer):
                 plain = _plain(found, account)
                 if plain is not None:
                     account.num_messages += 1
@@ -80,16 +91,18 @@ def _from_mcap(
     path: Path,
     account: FileAccount,
     known: Mapping[tuple[str, str], str],
-    observe: Observer | None,
+    observer: Observer | None,
 ) -> Iterator[Salvaged]:
     scan = McapSalvage(path, known)
     account.is_ended = scan.is_closed
     account.losses = scan.losses
     if scan.summary and scan.summary.statistics:
         account.expected = scan.summary.statistics.message_count
-    watch = None if observe is None else lambda record: observe(scan, record)
-    for raw in scan.read(watch):
+    for raw in scan.read(partial(observer.see, scan) if observer else None):
         yield Salvaged(BagMessage(*raw), f"byte {scan.place}")
+    account.told_losses = losses_in(scan.metadata)
+    if observer:
+        observer.end(scan)
 
 
 def _from_sqlite(path: Path, account: FileAccount, *_: object) -> Iterator[Salvaged]:
@@ -100,7 +113,7 @@ def _from_sqlite(path: Path, account: FileAccount, *_: object) -> Iterator[Salva
             yield Salvaged(message, f"message {row.id}")
     except BagError as error:
         account.lose(str(error))
-    account.is_ended = scan.tail is None
+    account.is_ended = scan.tail is None and not scan.has_side_files
     for hole in scan.holes:
         account.lose(hole)
 
