@@ -10,9 +10,11 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from numpy.typing import NDArray
+from rcl_interfaces.msg import Log
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Header
+from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from smm_ros.action import ResetHand
@@ -28,7 +30,7 @@ from smm_ros.records import (
     StatusRecord,
     TransitionRecord,
 )
-from smm_ros.reports import Report
+from smm_ros.reports import Level, Report
 
 _STATE_NAMES = [*JOINT_NAMES, VALVE_NAME]
 _NUM_JOINTS = len(JOINT_NAMES)
@@ -88,6 +90,11 @@ def clock_to_msg(nanoseconds: int) -> Clock:
 def stopped_to_msg(stopped: bool) -> Bool:
     """Return the message that tells whether the hand is stopped."""
     return Bool(data=stopped)
+
+
+def trigger_request() -> Trigger.Request:
+    """Return the request of a stop, or of the end of one."""
+    return Trigger.Request()
 
 
 def hand_state_to_msg(state: HandState) -> JointState:
@@ -321,6 +328,17 @@ def report_to_msg(report: Report, nanoseconds: int) -> DiagnosticArray:
         values=[KeyValue(key=key, value=value) for key, value in report.texts()],
     )
     return DiagnosticArray(header=_header(nanoseconds), status=[status])
+
+
+def mark_to_msg(nanoseconds: int, name: str, label: str) -> Log:
+    """Return the log message of a remark in a recording, from the node of that name."""
+    return Log(stamp=ns_to_time(nanoseconds), level=Log.INFO, name=name, msg=label)
+
+
+def verdict_on(message: DiagnosticArray, name: str) -> tuple[Level, str] | None:
+    """Return how a component is and why, None where the message is not about it."""
+    found = (each for each in message.status if each.name == name)
+    return next(((Level(each.level[0]), each.message) for each in found), None)
 
 
 def reporters(message: DiagnosticArray) -> list[str]:

@@ -21,6 +21,7 @@ TRANSITIONS = "transitions"
 EPISODES = "episodes"
 POLICY = "policy"
 TRAINING_STATUS = "training_status"
+MARKS = "marks"
 DIAGNOSTICS = "/diagnostics"
 CLOCK = "/clock"
 
@@ -64,6 +65,9 @@ POLICY_QOS = policy_qos(capacity=1)
 
 # The newest allowance counts; one that starts late may go on at once.
 TRAINING_STATUS_QOS = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+# What a person has marked in the recording; one who looks later finds it too.
+MARKS_QOS = _profile(100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 DIAGNOSTICS_QOS = _profile(10)
 

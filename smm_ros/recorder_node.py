@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import Log
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from smm_ros.bag.mcap_file import Topic
 from smm_ros.bag.reading import next_sequences
-from smm_ros.bag.mcap_file import BagError, Topic
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
 from smm_ros.diagnostics import Diagnostics
@@ -28,6 +29,8 @@ from smm_ros.interfaces import (
     JOINT_COMMAND_QOS,
     JOINT_STATES,
     JOINT_STATES_QOS,
+    MARKS,
+    MARKS_QOS,
     POLICY,
     POLICY_QOS,
     RECORDER_NODE,
@@ -39,9 +42,11 @@ from smm_ros.interfaces import (
 from smm_ros.msg import EpisodeSummary, PolicySnapshot, TrainingStatus, Transition
 from smm_ros.node_main import NodeError, run
 from smm_ros.parameters import declare
-from smm_ros.recording import RecorderConfig, Recording, SequenceMeter
+from smm_ros.recorder_report import recorder_report
+from smm_ros.recorder_services import RecorderServices
+from smm_ros.recording import RecorderConfig, Recording
 from smm_ros.reports import Level
-from smm_ros.transition_wire import peek_transition
+from smm_ros.tape import Message, Tape
 
 _OF_EACH_HAND = (
     (TRANSITIONS, Transition, TRANSITIONS_QOS),
@@ -68,19 +73,15 @@ class RecorderNode(Node):
         self._config = declare(self, RecorderConfig())
         self._folder = Path(self._config.bag_dir).expanduser().resolve()
         self._uses_sim_time = self.get_parameter("use_sim_time").value
-        self._sequences = SequenceMeter(self._recorded())
         self._shown_fault = ""
         channels = self._channels()
-        topics = [_described(name, kind, qos) for name, kind, qos in channels]
-        self._recording = Recording(
-            partial(BagWriter, self._folder, topics, self._config.max_file_bytes),
-            self._config.flush_period,
-            self._config.max_waiting_bytes,
-        )
+        self._recording = self._record([*channels, (self._absolute(MARKS), Log, MARKS_QOS)])
+        self._served = RecorderServices(self, self._recording, self._config.recording)
         for name, kind, qos in channels:
             self._subscribe(name, kind, qos)
         self._diagnostics = Diagnostics(self, self._report)
-        self.get_logger().info(f"recording {len(channels)} topics to {self._folder}")
+        does = "recording" if self._config.recording else "ready to record"
+        self.get_logger().info(f"{does} {len(channels)} topics to {self._folder}")
 
     def close(self) -> None:
         """Write what is waiting and end the bag.
@@ -90,8 +91,23 @@ class RecorderNode(Node):
         fault = self._recording.close()
         if fault:
             raise NodeError(f"the bag was not closed: {fault}")
-        status = self._recording.status()
-        self.get_logger().info(f"closed {self._folder}, {status.written} messages added")
+        tape = self._recording.status().tape
+        self.get_logger().info(f"closed {self._folder}, {tape.written} messages added")
+
+    def _record(self, channels: Sequence[tuple[str, type, QoSProfile]]) -> Recording:
+        config = self._config
+        topics = [_described(name, kind, qos) for name, kind, qos in channels]
+        transitions = [name for name, kind, _ in channels if kind is Transition]
+        durable = config.sync != "never"
+        tape = Tape(
+            self._folder,
+            partial(BagWriter, self._folder, topics, config.max_file_bytes, durable=durable),
+            partial(next_sequences, self._folder, self._hands()),
+            transitions,
+            config.recording,
+            config.sync,
+        )
+        return Recording(tape, config.flush_period, config.max_waiting_bytes, transitions)
 
     def _channels(self) -> list[tuple[str, type, QoSProfile]]:
         """Return absolute name, message type and quality of service of each topic."""
@@ -100,75 +116,45 @@ class RecorderNode(Node):
             for hand in self._hands()
             for name, kind, qos in _OF_EACH_HAND
         ]
-        of_graph = [
-            (self.resolve_topic_name(name), kind, qos) for name, kind, qos in _OF_THE_GRAPH
-        ]
-        return of_hands + of_graph
+        return of_hands + [(self._absolute(name), *rest) for name, *rest in _OF_THE_GRAPH]
 
-    def _recorded(self) -> dict[str, int]:
-        """Return the next transition of each hand that a bag to be continued has some of."""
-        try:
-            return next_sequences(self._folder, self._hands())
-        except BagError as error:
-            self.get_logger().warning(f"may record transitions twice: {error}")
-            return {}
+    def _absolute(self, name: str) -> str:
+        return str(self.resolve_topic_name(name))
 
     def _hands(self) -> list[str]:
         return list(dict.fromkeys(hand.strip("/") for hand in self._config.hands))
 
     def _subscribe(self, name: str, kind: type, qos: QoSProfile) -> None:
-        on_message = self._on_transition if kind is Transition else self._on_message
+        on_message = self._on_episode if kind is EpisodeSummary else self._on_message
         depth = max(qos.depth, _LEAST_DEPTH)
         deep = QoSProfile(depth=depth, reliability=qos.reliability, durability=qos.durability)
         self.create_subscription(kind, name, partial(on_message, name), deep, raw=True)
 
-    def _on_transition(self, topic: str, data: bytes, info: Mapping[str, int]) -> None:
-        # One that was found late, or started again, is sent what it has missed and what it has.
-        if self._sequences.mark(*peek_transition(data)):
-            self._on_message(topic, data, info)
+    def _on_episode(self, topic: str, data: bytes, info: Mapping[str, int]) -> None:
+        self._on_message(topic, data, info)
+        if self._config.sync == "episode":
+            self._recording.sync()
 
     def _on_message(self, topic: str, data: bytes, info: Mapping[str, int]) -> None:
         if self._uses_sim_time:
-            now = self.get_clock().now().nanoseconds
-            self._recording.put(topic, now, now, data)
+            received = sent = self.get_clock().now().nanoseconds
         else:
             received, sent = info["received_timestamp"], info["source_timestamp"]
-            self._recording.put(topic, received, sent, data)
+        self._recording.put(Message(topic, received, sent, data))
 
     def _report(self) -> tuple[Level, str, Mapping[str, Any]]:
         status = self._recording.status()
-        self._log_change(status.fault, status.dropped)
-        values: dict[str, Any] = {
-            "bag": self._folder,
-            "received": status.received,
-            "written": status.written,
-            "dropped": status.dropped,
-            "written_bytes": status.written_bytes,
-            "waiting_bytes": status.waiting_bytes,
-        }
-        for hand in self._sequences.received:
-            values[f"{hand}/transitions"] = self._sequences.received[hand]
-            values[f"{hand}/gaps"] = self._sequences.missing[hand]
-        for hand, repeated in self._sequences.repeated.items():
-            values[f"{hand}/transitions recorded before"] = repeated
-        missing = self._sequences.missing.total()
-        if status.fault:
-            return Level.ERROR, status.fault, values
-        if status.dropped or missing:
-            message = f"{status.dropped} messages dropped, {missing} transitions never arrived"
-            return Level.WARN, message, values
-        if status.notes:
-            return Level.WARN, "; ".join(status.notes), values
-        return Level.OK, "recording", values
+        level, text, values = recorder_report(status, self._served.is_recording)
+        if status.fault != self._shown_fault:
+            self._log_change(text if status.fault else "", status.dropped)
+            self._shown_fault = status.fault
+        return level, text, {"bag": self._folder, **values}
 
     def _log_change(self, fault: str, dropped: int) -> None:
-        if fault == self._shown_fault:
-            return
         if fault:
             self.get_logger().error(f"{fault}. Messages wait in memory, writing is tried again")
         else:
             self.get_logger().warning(f"writing again; {dropped} messages were dropped so far")
-        self._shown_fault = fault
 
 
 def _described(name: str, kind: Any, qos: QoSProfile) -> Topic:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from smm_core.config import Config, option
 from smm_ros.bag.mcap_file import BagError
-from smm_ros.bag.writer import BagWriter
+from smm_ros.tape import Drops, Message, Tape, TapeStatus
 
 # How long closing may take before the process ends without it, s.
 CLOSE_TIMEOUT = 1.5
@@ -21,11 +23,18 @@ class RecorderConfig(Config):
 
     hands: tuple[str, ...] = option(("dclaw",), help="Namespaces of the hands to record.")
     bag_dir: str = option("bag", help="Folder of the bag; one that exists is continued.")
+    recording: bool = option(True, help="Record from the start; false: wait for ~/start.")
     flush_period: float = option(
         0.5,
         help="Time between two writes to the file, s; what a killed recorder loses at most.",
         low=0.05,
         high=10.0,
+    )
+    sync: str = option(
+        "episode",
+        help="When the disk has to confirm what was written, so that it outlasts a power cut: "
+        "at the end of each episode, with each flush, or never.",
+        choices=("episode", "flush", "never"),
     )
     max_file_bytes: int = option(
         2**29, help="Size at which the next file is begun, bytes.", low=2**16, high=2**40
@@ -40,132 +49,177 @@ class RecorderConfig(Config):
 
 @dataclass(frozen=True)
 class RecordingStatus:
-    """Counts since the start; messages are received, then written or dropped."""
+    """Counts since the start; messages are received, then written, dropped or skipped."""
 
     received: int
-    written: int
-    written_bytes: int
     dropped: int
+    """Messages that found no room in memory."""
     waiting_bytes: int
     fault: str
     """Why nothing can be written at the moment; empty when all is well."""
-    notes: tuple[str, ...]
-    """What was found amiss in the folder."""
+    busy: float
+    """How long the thread has been at it without a pause, s; the disk may hang."""
+    tape: TapeStatus
+
+
+class _Order:
+    """Something to be done between two messages."""
+
+    def __init__(self, act: Callable[[], str]) -> None:
+        self.act = act
+        self.answer: Future[str] = Future()
 
 
 class Recording:
-    """Takes messages in one thread and writes them to a bag in another.
+    """Takes messages in one thread and brings them to a tape in another.
 
     While the bag can not be opened or written it tries again every period and keeps what comes,
-    up to `max_waiting_bytes`.
+    up to `max_waiting_bytes`. Orders (`sync`, `split`, `stop`, `start`) are for what came before
+    them, and are answered when they are done.
     """
 
     def __init__(
-        self, open_bag: Callable[[], BagWriter], flush_period: float, max_waiting_bytes: int
+        self,
+        tape: Tape,
+        flush_period: float,
+        max_waiting_bytes: int,
+        transition_topics: Collection[str] = (),
     ) -> None:
         """Start the thread; times in s."""
-        self._open_bag = open_bag
+        self._tape = tape
         self._flush_period = flush_period
         self._max_waiting_bytes = max_waiting_bytes
-        self._writer: BagWriter | None = None
-        self._queue: deque[tuple[str, int, int, bytes]] = deque()
-        # Each counter is changed by one thread only, so that no lock is needed.
+        self._transition_topics = frozenset(transition_topics)
+        self._queue: deque[Message | Drops | _Order] = deque()
+        # Each attribute is changed by one thread only, so that no lock is needed.
         self._received = self._received_bytes = self._dropped = 0
-        self._taken = self._taken_bytes = self._written = self._written_bytes = 0
+        self._drops = Drops()
+        self._taken_bytes = self._done_bytes = 0
         self._fault = ""
-        self._notes: tuple[str, ...] = ()
+        self._turn_begin = 0.0
+        self._tape_status = TapeStatus()
         self._error: Exception | None = None
-        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._is_ending = False
         self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
         self._thread.start()
 
-    def put(self, topic: str, log_time_ns: int, publish_time_ns: int, data: bytes) -> None:
-        """Take one serialised message, or count it as dropped when too much is waiting."""
+    def put(self, message: Message) -> bool:
+        """Take one message, or count it as dropped when too much is waiting; tell which."""
         self._received += 1
-        if self._waiting_bytes() + len(data) > self._max_waiting_bytes:
+        if self._waiting_bytes() + len(message.data) > self._max_waiting_bytes:
             self._dropped += 1
-            return
-        self._received_bytes += len(data)
-        self._queue.append((topic, log_time_ns, publish_time_ns, data))
+            self._drops.add(message, message.topic in self._transition_topics)
+            return False
+        self._tell_drops()
+        self._received_bytes += len(message.data)
+        self._queue.append(message)
+        return True
+
+    def sync(self) -> Future[str]:
+        """Bring what was taken to the disk now."""
+        return self._order(self._tape.sync)
+
+    def split(self) -> Future[str]:
+        """Begin the next file; the answer says which."""
+        return self._order(self._tape.split)
+
+    def stop(self) -> Future[str]:
+        """Write what was taken and end the bag; what comes after is only counted."""
+        return self._order(self._tape.stop)
+
+    def start(self) -> Future[str]:
+        """Go on with the next file; the answer says which."""
+        return self._order(self._tape.start)
 
     def status(self) -> RecordingStatus:
         """Return the counts; raises what ended the thread, should that have happened."""
         if self._error is not None:
             raise self._error
+        begin = self._turn_begin
         return RecordingStatus(
             received=self._received,
-            written=self._written,
-            written_bytes=self._written_bytes,
             dropped=self._dropped,
             waiting_bytes=self._waiting_bytes(),
             fault=self._fault,
-            notes=self._notes,
+            busy=time.monotonic() - begin if begin else 0.0,
+            tape=self._tape_status,
         )
 
     def close(self) -> str:
         """Write what is waiting and end the bag; return what went wrong, empty if nothing."""
-        self._stop.set()
+        self._tell_drops()
+        self._is_ending = True
+        self._wake.set()
         self._thread.join(CLOSE_TIMEOUT)
         if self._thread.is_alive():
             return f"the disk did not take the last messages within {CLOSE_TIMEOUT} s"
         return str(self._error) if self._error is not None else self._fault
 
+    def _order(self, act: Callable[[], str]) -> Future[str]:
+        self._tell_drops()
+        order = _Order(act)
+        self._queue.append(order)
+        self._wake.set()
+        return order.answer
+
+    def _tell_drops(self) -> None:
+        """Queue what was dropped where it would have been."""
+        if self._drops.messages:
+            self._queue.append(self._drops)
+            self._drops = Drops()
+
     def _waiting_bytes(self) -> int:
-        return self._received_bytes - self._written_bytes
+        return self._received_bytes - self._done_bytes
+
+    # In the thread.
 
     def _run(self) -> None:
         try:
-            while not self._stop.wait(self._flush_period):
+            while not self._is_ending:
                 self._turn()
+                self._wake.wait(self._flush_period)
+                self._wake.clear()
             self._turn()
-            if self._writer is not None:
-                self._writer.close()
+            self._tape.close()
         except BagError as error:
             self._fault = str(error)
         except Exception as error:  # shown by whoever asks for the status
             self._error = error
+        finally:
+            self._tape_status = self._tape.status()
 
     def _turn(self) -> None:
         """Bring everything that waits to the file, or note why that is impossible."""
+        self._turn_begin = time.monotonic()
         try:
-            if self._writer is None:
-                self._writer = self._open_bag()
-                self._notes = tuple(self._writer.left_out)
+            self._tape.open()
             if self._fault:  # before taking more: what was taken has to fit first
-                self._writer.flush()
-            self._drain(self._writer)
-            self._writer.flush()
+                self._tape.flush()
+            self._drain()
+            self._tape.flush()
             self._fault = ""
+            self._done_bytes = self._taken_bytes
         except BagError as error:
             self._fault = str(error)
-        else:
-            self._written, self._written_bytes = self._taken, self._taken_bytes
+        self._tape_status = self._tape.status()
+        self._turn_begin = 0.0
 
-    def _drain(self, writer: BagWriter) -> None:
+    def _drain(self) -> None:
         while self._queue:
-            topic, log_time_ns, publish_time_ns, data = self._queue.popleft()
-            self._taken += 1
-            self._taken_bytes += len(data)
-            writer.write(topic, log_time_ns, data, publish_time_ns)
+            entry = self._queue[0]
+            if isinstance(entry, _Order):  # one that fails is tried again
+                self._obey(entry)
+                self._queue.popleft()
+                continue
+            self._queue.popleft()
+            if isinstance(entry, Drops):
+                self._tape.miss(entry)
+            else:
+                self._taken_bytes += len(entry.data)
+                self._tape.take(entry)
 
-
-class SequenceMeter:
-    """Counts, per hand, what came and what is missing in an ascending sequence."""
-
-    def __init__(self, expected: Mapping[str, int] | None = None) -> None:
-        """`expected`: the next number of each hand of which there are transitions already."""
-        self.received: Counter[str] = Counter()
-        self.missing: Counter[str] = Counter()
-        self.repeated: Counter[str] = Counter()
-        self._expected = dict(expected or {})
-
-    def mark(self, hand: str, sequence: int) -> bool:
-        """Note a number and tell whether it is new; a hand's first is taken as its beginning."""
-        expected = self._expected.get(hand, sequence)
-        if sequence < expected:
-            self.repeated[hand] += 1
-            return False
-        self.received[hand] += 1
-        self.missing[hand] += sequence - expected
-        self._expected[hand] = sequence + 1
-        return True
+    def _obey(self, order: _Order) -> None:
+        answer = order.act()
+        self._tape_status = self._tape.status()
+        order.answer.set_result(answer)

@@ -5,9 +5,11 @@ import time
 import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import Log
 from rosbags.rosbag2 import Reader
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from smm_ros import interfaces
@@ -15,6 +17,7 @@ from smm_ros.bag.reading import read_messages, read_transitions
 from smm_ros.conversions import clock_to_msg, transition_to_msg
 from smm_ros.msg import EpisodeSummary, PolicySnapshot, TrainingStatus
 from smm_ros.msg import Transition as TransitionMessage
+from smm_ros.srv import MarkRecording
 
 OTHERS = {
     "/dclaw/episodes": (EpisodeSummary, interfaces.EPISODES_QOS),
@@ -61,6 +64,16 @@ class Graph:
         self.reports.clear()
         self.wait_for_report(lambda status, values: self.step() and "dclaw/gaps" in values)
 
+    def ask(self, service):
+        """Return the answer of one of the recorder's services."""
+        return self.ros.call(Trigger, f"recorder/{service}")
+
+    def mark(self, label):
+        """Return what is wrong with a remark, empty when it is recorded."""
+        answer = self.ros.call(MarkRecording, "recorder/mark", MarkRecording.Request(label=label))
+        assert answer.success == (not answer.message)
+        return answer.message
+
     def wait_for_report(self, condition):
         """Return the first report of the recorder that meets the condition."""
 
@@ -94,7 +107,7 @@ def test_every_topic_is_recorded_and_a_signal_closes_the_bag(graph, start_node, 
     _, values = graph.wait_for_report(
         lambda status, values: int(values["written"]) > 50 + len(OTHERS)
     )
-    assert values["dclaw/transitions"] == "50"
+    assert values.get("dclaw/transitions") == "50"
     assert values["dclaw/gaps"] == values["dropped"] == "0"
     begin = time.monotonic()
     assert recorder.terminate() == 0, recorder.output
@@ -105,7 +118,7 @@ def test_every_topic_is_recorded_and_a_signal_closes_the_bag(graph, start_node, 
     with Reader(tmp_path / "run") as reader:
         counts = {connection.topic: connection.msgcount for connection in reader.connections}
     assert counts.pop("/diagnostics") > 0
-    assert counts == {"/dclaw/transitions": 50, **dict.fromkeys(OTHERS, 1)}
+    assert counts == {"/dclaw/transitions": 50, "/dclaw/marks": 0, **dict.fromkeys(OTHERS, 1)}
 
 
 def test_a_policy_published_before_is_recorded_and_each_hand_has_its_topics(
@@ -146,6 +159,124 @@ def test_a_killed_recorder_loses_a_second_at_most_and_goes_on(graph, start_node,
     assert by_topic["/dclaw/transitions"] == len(recorded)
 
 
+def test_a_stop_ends_the_bag_and_a_start_goes_on_without_what_went_by(graph, start_node, tmp_path):
+    folder = tmp_path / "run"
+    recorder = start_node("recorder", bag_dir=str(folder))
+    graph.wait_for_recorder()
+    graph.step(5)
+    graph.wait_for_report(lambda status, values: values.get("dclaw/transitions") == "5")
+    answer = graph.ask("split")
+    assert answer.success
+    assert answer.message == "run_0.mcap is ended, run_1.mcap begun"
+    assert sequences(folder / "run_0.mcap") == list(range(5))
+    answer = graph.ask("stop")
+    assert answer.success
+    assert answer.message.startswith("run_1.mcap is ended; ")
+    assert graph.ask("stop").message == "it is stopped already"
+    with Reader(folder) as reader:
+        counts = {connection.topic: connection.msgcount for connection in reader.connections}
+    assert counts["/dclaw/transitions"] == 5
+    status, values = graph.wait_for_report(lambda status, values: status.message == "stopped")
+    assert (status.level, values["state"]) == (b"\x00", "stopped")
+    graph.step(3)
+    graph.wait_for_report(lambda status, values: values.get("dclaw/skipped") == "3")
+    answer = graph.ask("start")
+    assert answer.success
+    assert answer.message.startswith("recording to run_2.mcap; ")
+    assert graph.ask("start").message == "it records already"
+    graph.step(2)
+    _, values = graph.wait_for_report(
+        lambda status, values: values.get("dclaw/transitions") == "7"
+    )
+    assert (values["state"], values.get("dclaw/gaps"), values["dropped"]) == (
+        "recording",
+        "0",
+        "0",
+    )
+    assert recorder.terminate() == 0
+    assert sequences(folder) == [0, 1, 2, 3, 4, 8, 9]
+    described = yaml.safe_load((folder / "metadata.yaml").read_text())
+    told = described["rosbag2_bagfile_information"]["custom_data"]
+    assert (told["dclaw/skipped"], told["dclaw/gaps"]) == ("3", "0")
+
+
+def test_one_told_to_wait_records_from_the_start_on(graph, start_node, tmp_path):
+    graph.step(2)  # kept by the publisher for those who come late
+    recorder = start_node("recorder", bag_dir=str(tmp_path / "run"), recording=False)
+    graph.wait_for_recorder()
+    graph.step(2)
+    graph.wait_for_report(lambda status, values: values.get("dclaw/skipped") == "4")
+    assert not (tmp_path / "run").exists()
+    refusal = graph.ask("split")
+    assert (refusal.success, refusal.message) == (
+        False, "it is stopped; start begins the next file"
+    )  # fmt: skip
+    assert graph.mark("too early") == "it is stopped; call start first"
+    assert graph.ask("start").success
+    graph.step(2)
+    graph.wait_for_report(lambda status, values: values.get("dclaw/transitions") == "2")
+    assert recorder.terminate() == 0
+    assert sequences(tmp_path / "run") == [4, 5]
+
+
+def test_a_mark_is_published_and_in_the_bag_with_its_time(graph, start_node, tmp_path):
+    heard = graph.ros.collect(Log, "marks", interfaces.MARKS_QOS)
+    recorder = start_node("recorder", bag_dir=str(tmp_path / "run"))
+    graph.wait_for_recorder()
+    before = time.time_ns()
+    assert graph.mark(" valve slipped ") == ""
+    after = time.time_ns()
+    assert "expected one line of text" in graph.mark("two\nlines")
+    assert "expected one line of text" in graph.mark(" ")
+    graph.ros.wait_for(lambda: heard, what="the mark")
+    assert recorder.terminate() == 0
+    (message,) = read_messages(tmp_path / "run", ["/dclaw/marks"])
+    decoded = message.decode()
+    assert (decoded.msg, decoded.name) == ("valve slipped", "dclaw.recorder")
+    stamp = decoded.stamp.sec * 10**9 + decoded.stamp.nanosec
+    assert before <= stamp == message.log_time_ns <= after
+    assert [mark.msg for mark in heard] == ["valve slipped"]
+
+
+def test_the_end_of_an_episode_goes_to_the_disk_at_once(graph, start_node, tmp_path):
+    recorder = start_node("recorder", bag_dir=str(tmp_path / "run"), flush_period=10.0)
+    graph.wait_for_recorder()
+    _, values = graph.wait_for_report(lambda status, values: True)
+    assert values["longest_sync (s)"] == "0"
+    graph.step(5)
+    graph.ros.spin(0.2)
+    graph.others["/dclaw/episodes"].publish(EpisodeSummary())
+    _, values = graph.wait_for_report(lambda status, values: int(values["written"]) >= 6)
+    assert float(values["longest_sync (s)"]) > 0
+    recorder.kill()
+    assert sequences(tmp_path / "run") == list(range(5))
+
+
+def test_a_full_disk_is_loud_and_recording_resumes_when_it_has_room(graph, start_node, small_disk):
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(2**20 - 2**14))
+    folder = small_disk / "run"
+    recorder = start_node("recorder", bag_dir=str(folder))
+    graph.wait_for_recorder()
+    graph.step(100)
+    status, values = graph.wait_for_report(lambda status, values: status.level == b"\x02")
+    assert "No space left on device" in status.message
+    assert "(0 MB free)" in status.message
+    graph.step(5)
+    graph.wait_for_report(lambda status, values: int(values["received"]) >= 105)
+    assert "No space left on device" in recorder.output
+    refusal = graph.ask("stop")
+    assert not refusal.success
+    assert "as soon as the disk lets it" in refusal.message
+    filler.unlink()
+    graph.wait_for_report(
+        lambda status, values: status.message == "stopped" and not values["file"]
+    )
+    assert sequences(folder) == list(range(105))
+    assert "writing again; 0 messages were dropped" in recorder.output
+    assert recorder.terminate() == 0
+
+
 def test_a_lost_transition_is_reported(graph, start_node, tmp_path):
     start_node("recorder", bag_dir=str(tmp_path / "run"))
     graph.wait_for_recorder()
@@ -153,7 +284,7 @@ def test_a_lost_transition_is_reported(graph, start_node, tmp_path):
     graph.sequence += 4
     graph.step()
     status, values = graph.wait_for_report(lambda status, values: "dclaw/gaps" in values)
-    assert (values["dclaw/transitions"], values["dclaw/gaps"]) == ("4", "4")
+    assert (values.get("dclaw/transitions"), values.get("dclaw/gaps")) == ("4", "4")
     assert "4 transitions never arrived" in status.message
 
 

@@ -1,16 +1,23 @@
 """Messages wait in memory while the bag refuses them, and nothing is lost uncounted."""
 
+import threading
 import time
 
 import pytest
+import yaml
+from rclpy.serialization import serialize_message
+from rosbags.rosbag2 import Reader
 
-from smm_ros.bag.reading import read_messages
 from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.reading import next_sequences, read_messages, read_transitions
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
-from smm_ros.recording import Recording, SequenceMeter
+from smm_ros.conversions import transition_to_msg
+from smm_ros.recording import Recording
+from smm_ros.tape import Message, Tape
 
 TOPIC = installed_topic("/x", "std_msgs/msg/Header")
+TRANSITIONS = installed_topic("/dclaw/transitions", "smm_ros/msg/Transition")
 DATA = bytes(100)
 
 
@@ -33,68 +40,199 @@ class Door:
         return BagWriter(self.folder, [TOPIC])
 
 
+def record(folder, open_bag=None, period=0.02, memory=10_000, **how):
+    topics = [TOPIC, TRANSITIONS]
+    tape = Tape(
+        folder,
+        open_bag or (lambda: BagWriter(folder, topics)),
+        transition_topics=[TRANSITIONS.name],
+        **how,
+    )
+    return Recording(tape, period, memory, [TRANSITIONS.name])
+
+
+def put(recording, *numbers):
+    return [recording.put(Message("/x", number, number, DATA)) for number in numbers]
+
+
+def times_in(folder):
+    return [m.log_time_ns for m in read_messages(folder, ["/x"])]
+
+
+def custom_data(folder):
+    described = yaml.safe_load((folder / "metadata.yaml").read_text())
+    return described["rosbag2_bagfile_information"]["custom_data"]
+
+
 def test_what_came_before_the_bag_could_be_opened_is_in_it(tmp_path):
     door = Door(tmp_path / "run")
-    recording = Recording(door, 0.05, 10_000)
-    for number in range(5):
-        recording.put("/x", number, number, DATA)
+    recording = record(tmp_path / "run", door)
+    put(recording, *range(5))
     wait_for(lambda: recording.status().fault)
     assert recording.status().fault == "the door is locked"
     assert recording.status().waiting_bytes == 500
     door.locked = False
-    wait_for(lambda: recording.status().written == 5)
+    wait_for(lambda: recording.status().tape.written == 5)
     assert recording.status().fault == ""
-    recording.put("/x", 5, 5, DATA)
+    put(recording, 5)
     assert recording.close() == ""
-    assert [m.log_time_ns for m in read_messages(tmp_path / "run")] == list(range(6))
+    assert times_in(tmp_path / "run") == list(range(6))
 
 
 def test_too_much_is_dropped_and_counted(tmp_path):
-    recording = Recording(Door(tmp_path / "run"), 0.05, 1000)
-    for number in range(25):
-        recording.put("/x", number, number, DATA)
+    recording = record(tmp_path / "run", Door(tmp_path / "run"), memory=1000)
+    assert put(recording, *range(25)) == [True] * 10 + [False] * 15
     status = recording.status()
     assert (status.received, status.dropped, status.waiting_bytes) == (25, 15, 1000)
     assert recording.close() == "the door is locked"
 
 
 def test_a_refused_write_is_tried_again_and_its_messages_kept(tmp_path, monkeypatch):
-    recording = Recording(lambda: BagWriter(tmp_path / "run", [TOPIC]), 0.02, 10_000)
-    recording.put("/x", 0, 0, DATA)
-    wait_for(lambda: recording.status().written == 1)
+    recording = record(tmp_path / "run")
+    put(recording, 0)
+    wait_for(lambda: recording.status().tape.written == 1)
     with monkeypatch.context() as patch:
         patch.setattr("os.pwrite", refuse)
-        for number in range(1, 4):
-            recording.put("/x", number, number, DATA)
+        put(recording, 1, 2, 3)
         wait_for(lambda: recording.status().fault)
         assert "No space left" in recording.status().fault
         assert recording.status().waiting_bytes == 300
-        recording.put("/x", 4, 4, DATA)
-    wait_for(lambda: recording.status().written == 5)
+        put(recording, 4)
+    wait_for(lambda: recording.status().tape.written == 5)
     assert recording.close() == ""
-    assert [m.log_time_ns for m in read_messages(tmp_path / "run")] == list(range(5))
+    assert times_in(tmp_path / "run") == list(range(5))
 
 
 def refuse(*args):
     raise OSError(28, "No space left on device")
 
 
-def test_an_error_nobody_foresaw_reaches_the_one_who_asks():
+def test_an_error_nobody_foresaw_reaches_the_one_who_asks(tmp_path):
     def open_bag():
         raise ZeroDivisionError
 
-    recording = Recording(open_bag, 0.01, 1000)
+    recording = record(tmp_path / "run", open_bag)
     recording._thread.join(5.0)
     with pytest.raises(ZeroDivisionError):
         recording.status()
 
 
-def test_missing_and_repeated_numbers_are_counted_per_hand_from_the_first_expected():
-    meter = SequenceMeter({"a": 4})
-    marks = [("a", 3), ("a", 5), ("b", 7), ("a", 6), ("a", 9), ("a", 6), ("b", 10), ("a", 10)]
-    assert [meter.mark(hand, sequence) for hand, sequence in marks] == [
-        False, True, True, True, True, False, True, True,
-    ]  # fmt: skip
-    assert meter.missing == {"a": 3, "b": 2}
-    assert meter.received == {"a": 4, "b": 2}
-    assert meter.repeated == {"a": 2}
+def test_a_disk_that_hangs_holds_nobody_up_and_is_told(tmp_path, monkeypatch):
+    recording = record(tmp_path / "run")
+    put(recording, 0)
+    wait_for(lambda: recording.status().tape.written == 1)
+    goes_on = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr("os.pwrite", lambda *args: goes_on.wait(60.0) and refuse())
+        put(recording, 1)
+        wait_for(lambda: recording.status().busy > 0.05)
+        assert put(recording, 2, 3) == [True, True]
+        answers = [recording.sync(), recording.split(), recording.stop()]
+        assert not any(answer.done() for answer in answers)
+        assert recording.status().waiting_bytes == 300
+        goes_on.set()
+        wait_for(lambda: recording.status().fault)
+    assert "is ended" in answers[-1].result(30.0)
+    assert times_in(tmp_path / "run") == [0, 1, 2, 3]
+
+
+def test_after_a_stop_every_tool_reads_the_bag_and_a_start_goes_on_with_the_next_file(tmp_path):
+    folder = tmp_path / "run"
+    recording = record(folder)
+    put(recording, *range(5))
+    assert recording.stop().result(30.0) == f"run_0.mcap is ended; 5 messages in {folder}"
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with Reader(folder) as reader:
+        assert [time for _, time, _ in reader.messages()] == list(range(5))
+    put(recording, 5, 6, 7)
+    wait_for(lambda: recording.status().tape.skipped == 3)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    answer = recording.start().result(30.0)
+    assert answer == "recording to run_1.mcap; 3 messages went by unrecorded"
+    put(recording, 8)
+    assert recording.close() == ""
+    assert times_in(folder) == [0, 1, 2, 3, 4, 8]
+    assert custom_data(folder) == {"dropped": "0", "skipped": "3"}
+
+
+def test_orders_are_for_what_came_before_them_and_for_nothing_after(tmp_path):
+    folder = tmp_path / "run"
+    recording = record(folder, period=10.0)
+    put(recording, 0, 1)
+    recording.split()
+    put(recording, 2)
+    recording.stop()
+    put(recording, 3)
+    recording.start()
+    put(recording, 4)
+    recording.sync().result(30.0)
+    assert [times_in(folder / f"run_{n}.mcap") for n in range(3)] == [[0, 1], [2], [4]]
+    recording.close()
+
+
+def test_a_folder_that_was_moved_away_while_stopped_is_made_anew(tmp_path):
+    folder = tmp_path / "run"
+    recording = record(folder)
+    put(recording, 0)
+    recording.stop().result(30.0)
+    folder.rename(tmp_path / "first")
+    recording.start().result(30.0)
+    put(recording, 1)
+    assert recording.close() == ""
+    assert (times_in(tmp_path / "first"), times_in(folder)) == ([0], [1])
+
+
+def test_one_that_starts_stopped_touches_nothing(tmp_path):
+    recording = record(tmp_path / "run", is_recording=False)
+    put(recording, 0)
+    wait_for(lambda: recording.status().tape.skipped == 1)
+    assert not recording.status().tape.is_recording
+    assert recording.close() == ""
+    assert not (tmp_path / "run").exists()
+
+
+def put_transitions(recording, make_record, *numbers):
+    """Take them one by one, as they come, while the disk works."""
+    for number in numbers:
+        data = serialize_message(transition_to_msg(make_record(number)))
+        recording.put(Message(TRANSITIONS.name, number, number, data))
+        if not recording.status().fault:
+            recording.sync().result(30.0)
+
+
+def test_each_transition_that_is_missing_is_counted_by_its_reason(
+    tmp_path, make_record, monkeypatch
+):
+    folder = tmp_path / "run"
+    size = len(serialize_message(transition_to_msg(make_record(0))))
+    recording = record(folder, memory=2 * size)
+    put_transitions(recording, make_record, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.pwrite", refuse)
+        put(recording, 0)
+        wait_for(lambda: recording.status().fault)
+        put_transitions(recording, make_record, 1, 2, 3, 4)  # one finds room, three do not
+    wait_for(lambda: not recording.status().fault)
+    put_transitions(recording, make_record, 6)  # 5 never came
+    recording.stop().result(30.0)
+    put_transitions(recording, make_record, 7, 8)
+    recording.start().result(30.0)
+    put_transitions(recording, make_record, 9, 9, 3)
+    counts = recording.status().tape.hands["dclaw"]
+    assert recording.close() == ""
+    assert [r.sequence for r in read_transitions(folder)] == [0, 1, 6, 9]
+    missing = {"gaps": 1, "dropped": 3, "skipped": 2}
+    assert counts == {"transitions": 4, **missing, "repeated": 2}
+    told = {"dropped": "3", "skipped": "2"}
+    assert custom_data(folder) == told | {f"dclaw/{why}": str(n) for why, n in missing.items()}
+
+
+def test_one_that_goes_on_with_a_bag_adds_to_what_was_counted_before(tmp_path, make_record):
+    folder = tmp_path / "run"
+    for numbers in ((0, 2), (2, 5)):
+        recording = record(folder, read_next=lambda: next_sequences(folder, ["dclaw"]))
+        put_transitions(recording, make_record, *numbers)
+        assert recording.close() == ""
+    assert [r.sequence for r in read_transitions(folder)] == [0, 2, 5]
+    assert custom_data(folder)["dclaw/gaps"] == "3"
+    assert recording.status().tape.hands["dclaw"]["repeated"] == 1

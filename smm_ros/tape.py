@@ -1,0 +1,246 @@
+"""What is recorded and what is not: a bag that can be stopped, split and started again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from smm_ros.bag.losses import add_losses
+from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.writer import BagWriter
+from smm_ros.sequence_meter import SequenceMeter
+from smm_ros.transition_wire import peek_transition
+
+
+class Message(NamedTuple):
+    """One serialised message; times in ns."""
+
+    topic: str
+    log_time_ns: int
+    publish_time_ns: int
+    data: bytes
+
+
+@dataclass
+class Drops:
+    """Messages that found no room in memory, one behind the other."""
+
+    messages: int = 0
+    transitions: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By hand: number of the last one dropped, and how many."""
+
+    def add(self, message: Message, is_transition: bool) -> None:
+        """Count a message."""
+        self.messages += 1
+        if is_transition:
+            hand, sequence = peek_transition(message.data)
+            self.transitions[hand] = (sequence, self.transitions.get(hand, (0, 0))[1] + 1)
+
+
+@dataclass(frozen=True)
+class TapeStatus:
+    """What has become of the messages taken so far; counts since the start of the process."""
+
+    is_recording: bool = False
+    file: str = ""
+    """Name of the file that is written, empty where none is."""
+    written: int = 0
+    written_bytes: int = 0
+    skipped: int = 0
+    """Went by while recording was stopped."""
+    hands: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Transitions by hand: "transitions", "gaps", "dropped", "skipped", "repeated"."""
+    free_bytes: int = 0
+    """Left on the disk."""
+    longest_sync: float = 0.0
+    """Longest time the disk took to confirm an episode, s."""
+    notes: tuple[str, ...] = ()
+    """What was found amiss in the folder."""
+
+    @property
+    def gaps(self) -> int:
+        """Transitions of all hands that never arrived."""
+        return sum(counts["gaps"] for counts in self.hands.values())
+
+
+class Tape:
+    """Writes messages to a bag while it is to record, and counts what is not in the bag.
+
+    Everything here may wait for the disk. What raises BagError has kept what it was given and
+    can be called again.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        open_bag: Callable[[], BagWriter],
+        read_next: Callable[[], Mapping[str, int]] = dict,
+        transition_topics: Collection[str] = (),
+        is_recording: bool = True,
+        sync: str = "episode",
+    ) -> None:
+        """`read_next`: by hand, the number behind the last transition that the bag has.
+
+        `sync`: when the disk has to confirm: for each "episode", each "flush", or "never".
+        """
+        self._folder = folder
+        self._open_bag, self._read_next = open_bag, read_next
+        self._transition_topics = frozenset(transition_topics)
+        self._is_recording = is_recording
+        self._sync = sync
+        self._writer: BagWriter | None = None
+        self._is_known = False
+        self._meter = SequenceMeter()
+        self._dropped = self._skipped = self._skipped_before = 0
+        self._taken = self._taken_bytes = self._written = self._written_bytes = 0
+        self._told: dict[str, int] = {}
+        self._longest_sync = 0.0
+        self._notes: tuple[str, ...] = ()
+
+    def open(self) -> None:
+        """Find out what the bag has, and open it where it is to be written."""
+        if self._is_recording and self._writer is None:
+            self._writer = self._open_bag()
+            self._notes = tuple(self._writer.left_out)
+        if not self._is_known:
+            self._is_known = True
+            try:
+                self._meter.expect(self._read_next())
+            except (BagError, OSError) as error:
+                self._notes += (f"may record transitions twice: {error}",)
+
+    def take(self, message: Message) -> None:
+        """Write a message, unless recording is stopped or the bag has it already."""
+        if message.topic in self._transition_topics:
+            # One that was found late, or started again, is sent what it has missed and what
+            # it has.
+            mark = self._meter.mark if self._is_recording else self._meter.skip
+            if not mark(*peek_transition(message.data)):
+                return
+        if self._writer is None:
+            self._skipped += 1
+            return
+        topic, log_time_ns, publish_time_ns, data = message
+        self._taken += 1
+        self._taken_bytes += len(data)
+        self._writer.write(topic, log_time_ns, data, publish_time_ns)
+
+    def miss(self, drops: Drops) -> None:
+        """Count what found no room in memory."""
+        self._dropped += drops.messages
+        for hand, (sequence, count) in drops.transitions.items():
+            self._meter.drop(hand, sequence, count)
+
+    def flush(self) -> None:
+        """Bring everything taken to the file."""
+        self._flush(sync=self._sync == "flush")
+
+    def sync(self) -> str:
+        """Bring everything taken to the file and, at the end of an episode, to the disk."""
+        self._flush(sync=self._sync != "never")
+        return ""
+
+    def split(self) -> str:
+        """End the file and begin the next; return what was done."""
+        if self._writer is None:
+            return "nothing to split"
+        self._tell_losses()
+        ended = self._writer.file_name
+        self._writer.split()
+        self._note_written()
+        return f"{ended} is ended, {self._writer.file_name} begun"
+
+    def stop(self) -> str:
+        """End the bag, so that every tool reads it; what comes from now on is not recorded."""
+        if self._writer is None:
+            self._is_recording = False
+            return "nothing was recorded"
+        self._tell_losses()
+        ended = self._writer.file_name
+        self._writer.end()
+        self._note_written()
+        text = f"{ended} is ended; {self._writer.num_messages} messages in {self._folder}"
+        self._writer.close()
+        self._writer, self._is_recording = None, False
+        self._skipped_before = self._skipped
+        return text
+
+    def start(self) -> str:
+        """Go on in the same folder with the next file; return what was done."""
+        self._is_recording = True
+        self.open()
+        assert self._writer is not None
+        missed = self._skipped - self._skipped_before
+        return f"recording to {self._writer.file_name}; {missed} messages went by unrecorded"
+
+    def close(self) -> None:
+        """End the bag; when that fails it ends as after a crash."""
+        if self._writer is not None:
+            self._tell_losses()
+            self._writer.close()
+            self._note_written()
+            self._writer = None
+
+    def status(self) -> TapeStatus:
+        """Return the counts."""
+        meter = self._meter
+        hands = {
+            hand: {
+                "transitions": meter.received[hand],
+                **meter.losses(hand),
+                "repeated": meter.repeated[hand],
+            }
+            for hand in meter.hands
+        }
+        return TapeStatus(
+            is_recording=self._is_recording,
+            file=self._writer.file_name if self._writer is not None else "",
+            written=self._written,
+            written_bytes=self._written_bytes,
+            skipped=self._skipped,
+            hands=hands,
+            free_bytes=_free_bytes(self._folder),
+            longest_sync=self._longest_sync,
+            notes=self._notes,
+        )
+
+    def _flush(self, sync: bool) -> None:
+        if self._writer is None:
+            return
+        self._tell_losses()
+        begin = time.monotonic()
+        self._writer.flush(sync)
+        if sync:
+            self._longest_sync = max(self._longest_sync, time.monotonic() - begin)
+        self._note_written()
+
+    def _note_written(self) -> None:
+        self._written, self._written_bytes = self._taken, self._taken_bytes
+
+    def _tell_losses(self) -> None:
+        """Give the writer what is missing since the last time."""
+        assert self._writer is not None
+        losses = self._losses()
+        before = {name: -count for name, count in self._told.items()}
+        self._writer.lose(add_losses([losses, before]))
+        self._told = losses
+
+    def _losses(self) -> dict[str, int]:
+        losses = {"dropped": self._dropped, "skipped": self._skipped}
+        for hand in self._meter.hands:
+            losses |= {f"{hand}/{why}": n for why, n in self._meter.losses(hand).items()}
+        return losses
+
+
+def _free_bytes(folder: Path) -> int:
+    """Return how much fits on the disk of a folder that may not be there yet; 0 if unknown."""
+    for place in (folder, *folder.parents):
+        with suppress(OSError):
+            disk = os.statvfs(place)
+            return disk.f_bavail * disk.f_frsize
+    return 0
