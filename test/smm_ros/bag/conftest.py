@@ -1,14 +1,32 @@
 """What tests of bags share: recordings made to order."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from rclpy.serialization import serialize_message
 
+from smm_core.acting import ActingPolicy
+from smm_core.history import HistoryConfig, PolicyHistory
+from smm_core.transitions import Layout
+from smm_ros.bag.reading import BagError, BagMessage
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
+from smm_ros.conversions import (
+    hand_state_to_msg,
+    seconds_to_ns,
+    target_to_msg,
+    transition_to_msg,
+)
+from smm_ros.dclaw.mujoco_hand import MujocoHand
+from smm_ros.dclaw.spec import CONTROL_PERIOD
+from smm_ros.episodes import Episodes
+from smm_ros.interfaces import JOINT_COMMAND, JOINT_STATES, TRANSITIONS
 from smm_ros.records import TransitionRecord
+from smm_ros.sequence_file import SequenceFile
 from smm_ros.transition_wire import serialize_transition
 
 PERIOD_NS = 100_000_000
@@ -69,3 +87,74 @@ def _write_bag(
         writer.write(topics[record.hand], record.stamp_ns, serialize_transition(record))
     writer.close()
     return folder
+
+
+class RecordedRun(NamedTuple):
+    """A bag as the graph records it, of a few episodes on the twin, and what is in it."""
+
+    path: Path
+    transitions: list[TransitionRecord]
+    episode_steps: int
+
+
+@pytest.fixture(scope="session")
+def recorded_run(tmp_path_factory: pytest.TempPathFactory) -> RecordedRun:
+    """Return a run of 25 episodes with two skills, all of it recorded."""
+    return _record_run(tmp_path_factory.mktemp("recorded") / "run", episodes=25, steps=8)
+
+
+@pytest.fixture(scope="session")
+def cdr() -> Callable[[Any, str], bytes]:
+    """Return a function that serialises a message of a type as it goes over the wire."""
+    return _cdr
+
+
+def _cdr(message: Any, message_type: str) -> bytes:
+    data = serialize_message(message)
+    topic = installed_topic("/any", message_type)
+    # Behind lists of lists it leaves bytes that belong to nothing.
+    for end in range(len(data), 0, -4):
+        with suppress(BagError):
+            BagMessage(topic, 0, 0, data[:end]).decode()
+            return data[:end]
+    raise AssertionError(f"{data!r} is no {message_type}")
+
+
+def _record_run(folder: Path, episodes: int, steps: int) -> RecordedRun:
+    """Play random actions on the twin as the policy server does, and write what would be said."""
+    types = {
+        JOINT_STATES: "sensor_msgs/msg/JointState",
+        JOINT_COMMAND: "trajectory_msgs/msg/JointTrajectory",
+        TRANSITIONS: "smm_ros/msg/Transition",
+    }
+    names = {name: f"/dclaw/{name}" for name in types}
+    writer = BagWriter(folder, [installed_topic(names[n], kind) for n, kind in types.items()])
+    acting = ActingPolicy(Layout(12, 9, 2), (8,), PolicyHistory(HistoryConfig()), [0])
+    play = Episodes("dclaw", acting, SequenceFile(None), steps)
+    hand, transitions = MujocoHand(), list[TransitionRecord]()
+    hand.connect()
+    hand.enable()
+
+    def say(name: str, stamp: int, message: Any) -> None:
+        writer.write(names[name], stamp, _cdr(message, types[name]))
+
+    for _ in range(episodes):
+        for _ in hand.reset(0.0):
+            pass
+        play.reset_done(seconds_to_ns(hand.read().stamp))
+        command = True
+        while command:
+            state = hand.read()
+            stamp = seconds_to_ns(state.stamp)
+            say(JOINT_STATES, stamp, hand_state_to_msg(state))
+            output = play.see(stamp, state)
+            if output.transition is not None:
+                transitions.append(output.transition)
+                say(TRANSITIONS, stamp, transition_to_msg(output.transition))
+            command = output.command is not None
+            if output.command is not None:
+                say(JOINT_COMMAND, stamp, target_to_msg(output.command))
+                hand.command(output.command.position)
+                hand.advance(CONTROL_PERIOD)
+    writer.close()
+    return RecordedRun(folder, transitions, steps)
