@@ -73,6 +73,9 @@ class _Check:
         account = FileAccount(file.path)
         structure = McapCheck(file.path, self._findings)
         if file.storage is Storage.SQLITE:
+            text = "sqlite3 has no checksums: a wrong bit in a message goes unnoticed"
+            cure = "`smm bag repair` writes a copy with checksums, of what is there now"
+            self._findings.warn("checksums", file.path, "", text, cure)
             with unpacked(file) as (path, _):
                 for fault in SqliteScan(path, file.path).faults():
                     self._findings.error("structure", file.path, "", fault, _REPAIR)

@@ -177,8 +177,7 @@ class Digest:
             elif topic.type == _DIAGNOSTICS:
                 self._see_report(message)
             elif topic.type == _LOG and topic.name.rpartition("/")[2] == MARKS:
-                if len(self.marks) < MAX_MARKS:
-                    self.marks.append(Mark(message.log_time_ns, message.decode().msg))
+                self._see_mark(message)
         except (BagError, TransitionWireError):
             self.unreadable[topic.name] += 1
 
@@ -186,6 +185,10 @@ class Digest:
         """Count the episodes that the bag ends in."""
         for hand in self.hands.values():
             hand.end_episode()
+
+    def _see_mark(self, message: BagMessage) -> None:
+        if len(self.marks) < MAX_MARKS:
+            self.marks.append(Mark(message.log_time_ns, message.decode().msg))
 
     def _see_report(self, message: BagMessage) -> None:
         for status in message.decode().status:

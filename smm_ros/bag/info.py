@@ -227,9 +227,7 @@ def _missing(hand: HandDigest) -> Text:
         return Text("none", "green")
     text = Text(f"{hand.num_missing:,} in {count_text(hand.num_gaps, 'gap')}", "yellow")
     for gap in hand.gaps[:_SHOWN_GAPS]:
-        numbers = (
-            ranges_text(range(gap.first, gap.last + 1)) if gap.last > gap.first else gap.first
-        )
+        numbers = spans_text([(gap.first, gap.last)])
         text.append(f"\n{numbers} before {time_text(gap.log_time_ns)}")
     if hand.num_gaps > _SHOWN_GAPS:
         text.append(f"\n... (--json tells the first {MAX_GAPS})")

@@ -78,8 +78,8 @@ class McapCheck:
                 "checksums",
                 self._shown,
                 "",
-                f"{self._without_checksum:,} chunks or messages have no checksum: a wrong bit in "
-                "them is not noticed",
+                f"{self._without_checksum:,} of its chunks or messages are without a checksum: a "
+                "wrong bit in them goes unnoticed",
                 "`smm bag repair` writes a copy with checksums, of what is there now",
             )
         told = parse(record.opcode, record.payload).data_section_crc

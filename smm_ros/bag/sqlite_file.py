@@ -105,7 +105,7 @@ class SqliteScan:
                 except BagError:
                     continue  # its number will be missing
                 if number > last + 1:
-                    self.holes.append(f"messages {last + 1} to {number - 1} can not be read")
+                    self.holes.append(f"messages {last + 1} to {number - 1} are not there")
                 last = number
                 yield row
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pytest
 from rclpy.serialization import serialize_message
+from rosbags import rosbag2
 
 from smm_core.acting import ActingPolicy
 from smm_core.history import HistoryConfig, PolicyHistory
@@ -42,6 +43,39 @@ def explore() -> Callable[..., list[TransitionRecord]]:
 def write_bag() -> Callable[..., Path]:
     """Return a function that writes transitions into a bag and returns its folder."""
     return _write_bag
+
+
+@pytest.fixture(scope="session")
+def foreign_bag() -> Callable[..., Path]:
+    """Return a function that writes transitions as another tool does, and returns the folder."""
+    return _foreign_bag
+
+
+def _foreign_bag(
+    folder: Path,
+    records: Iterable[TransitionRecord],
+    storage: str = "mcap",
+    compression: str = "none",
+    version: Literal[8, 9] = 9,
+) -> Path:
+    """Write with the rosbags library, whose compression is none, storage, message or file."""
+    writer = rosbag2.Writer(
+        folder, version=version, storage_plugin=rosbag2.StoragePlugin[storage.upper()]
+    )
+    if compression != "none":
+        mode = rosbag2.CompressionMode[compression.upper()]
+        writer.set_compression(mode, rosbag2.CompressionFormat.ZSTD)
+    with writer:
+        described = installed_topic("/dclaw/transitions", "smm_ros/msg/Transition")
+        topic = writer.add_connection(
+            described.name,
+            described.type,
+            msgdef=described.definition,
+            rihs01=described.type_hash,
+        )
+        for record in records:
+            writer.write(topic, record.stamp_ns, serialize_transition(record))
+    return folder
 
 
 def _explore(

@@ -1,14 +1,17 @@
 """Reading a bag: everything up to the last whole chunk, and a clear word about the rest."""
 
 import os
+import shutil
+from contextlib import closing
 
 import numpy as np
 import pytest
 from mcap.writer import CompressionType, Writer
 from rclpy.serialization import serialize_message
 
+from smm_ros.bag.bag_files import ZSTD_MAGIC
+from smm_ros.bag.mcap_file import BagError, FileScan
 from smm_ros.bag.reading import next_sequences, read_messages, read_transitions
-from smm_ros.bag.mcap_file import BagError
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
 from smm_ros.conversions import transition_to_msg
@@ -205,3 +208,80 @@ def test_what_is_no_bag_is_said(tmp_path):
     (tmp_path / "run_0.mcap").write_bytes(b"something else entirely")
     with pytest.raises(BagError, match="not an MCAP file"):
         list(read_messages(tmp_path))
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("compression", ["none", "storage", "message", "file"])
+@pytest.mark.parametrize("version", [8, 9])
+def test_bags_of_another_tool_are_read_in_every_form(
+    tmp_path, explore, foreign_bag, storage, compression, version
+):
+    if (storage, compression) == ("sqlite3", "storage"):
+        pytest.skip("rosbag2 has no such form")
+    records = explore(episodes=6)
+    folder = foreign_bag(tmp_path / "run", records, storage, compression, version)
+    for path in (folder, next(p for p in folder.iterdir() if p.suffix != ".yaml")):
+        reading = read_transitions(path)
+        for record, expected in zip(reading, records, strict=True):
+            assert_same(record, expected)
+        assert reading.report.tails == []
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_packed_message_that_does_not_unpack_is_told(tmp_path, explore, foreign_bag, storage):
+    folder = foreign_bag(tmp_path / "run", explore(episodes=6), storage, "message")
+    path = next(p for p in folder.iterdir() if p.suffix != ".yaml")
+    data = bytearray(path.read_bytes())
+    data[data.rindex(ZSTD_MAGIC, 0, data.rindex(ZSTD_MAGIC))] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BagError, match=r"is damaged: a message of /dclaw/transitions at \d+ ns"):
+        list(read_messages(folder))
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_packed_file_that_breaks_off_is_told(tmp_path, explore, foreign_bag, storage):
+    folder = foreign_bag(tmp_path / "run", explore(episodes=6), storage, "file")
+    path = next(p for p in folder.iterdir() if p.suffix != ".yaml")
+    os.truncate(path, path.stat().st_size - 10)
+    with pytest.raises(BagError, match=r"run\.\w+\.zstd is damaged"):
+        list(read_messages(folder))
+
+
+def test_a_chunk_that_a_wrong_bit_hides_is_missed(tmp_path):
+    """Its opcode is not covered by any checksum; the summary counts the chunks."""
+    write_transitions(tmp_path / "run", both(12))
+    path = tmp_path / "run" / "run_0.mcap"
+    data = bytearray(path.read_bytes())
+    chunks = [place.chunk_start_offset for place, _ in FileScan(path).chunks()]
+    data[chunks[-1]] ^= 0x80  # a private record of somebody, by its opcode
+    path.write_bytes(data)
+    with pytest.raises(BagError, match="the summary counts 3"):
+        list(read_messages(path))
+
+
+def test_another_serialisation_is_refused(tmp_path):
+    path = tmp_path / "foreign.mcap"
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.start("ros2", "foreign")
+        channel = writer.register_channel("/x", "json", 0)
+        writer.add_message(channel, 0, b"{}", 0)
+        writer.finish()
+    with pytest.raises(BagError, match="/x is serialised as 'json', expected 'cdr'"):
+        list(read_messages(path))
+
+
+def test_a_message_that_is_no_such_message_is_told(tmp_path):
+    write_transitions(tmp_path / "run", both(1))
+    message = next(iter(read_messages(tmp_path / "run", ["/left/transitions"])))
+    with pytest.raises(BagError, match=r"/left/transitions at 0 ns is no smm_ros/msg/Transition"):
+        message._replace(data=message.data[:50]).decode()
+
+
+def test_a_topic_of_two_types_gives_each_message_its_own(tmp_path):
+    for number, kind in enumerate(("std_msgs/msg/Header", "builtin_interfaces/msg/Time")):
+        with closing(BagWriter(tmp_path / f"{number}", [installed_topic("/x", kind)])) as writer:
+            writer.write("/x", number, bytes(12))
+    shutil.copy(tmp_path / "1" / "1_0.mcap", tmp_path / "0" / "0_1.mcap")
+    types = [message.topic.type for message in read_messages(tmp_path / "0")]
+    assert types == ["std_msgs/msg/Header", "builtin_interfaces/msg/Time"]
