@@ -46,6 +46,7 @@ NAMES = {name: name for name in FIELDS} | {
 
 _FILES = "chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 _DATA, _EPISODES = f"data/{_FILES}", f"meta/episodes/{_FILES}"
+_NUMPY_NAMES = {"float": "float32"}  # Arrow calls the other types as NumPy does
 _FILES_IN_CHUNK = 1000
 _FILE_MB = 100
 _MB = 2**20
@@ -240,9 +241,8 @@ def _features(frames: Mapping[str, pa.Array], layout: Layout) -> dict[str, dict[
     for name, column in frames.items():
         is_vector = pa.types.is_fixed_size_list(column.type)
         kind = column.type.value_type if is_vector else column.type
-        is_text = pa.types.is_string(kind)
         found[name] = {
-            "dtype": "string" if is_text else np.dtype(kind.to_pandas_dtype()).name,
+            "dtype": _NUMPY_NAMES.get(str(kind), str(kind)),
             "shape": [column.type.list_size if is_vector else 1],
             "names": names.get(name),
         }

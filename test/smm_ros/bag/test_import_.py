@@ -85,7 +85,7 @@ def by_hand(bag):
 
 
 @pytest.mark.parametrize("to", FORMATS)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(records=recordings())
 def test_a_bag_comes_back_byte_for_byte(write_bag, to, records):
     hands = sorted({record.hand for record in records})
