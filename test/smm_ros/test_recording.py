@@ -1,5 +1,7 @@
 """Messages wait in memory while the bag refuses them, and nothing is lost uncounted."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -189,6 +191,46 @@ def test_one_that_starts_stopped_touches_nothing(tmp_path):
     assert not recording.status().tape.is_recording
     assert recording.close() == ""
     assert not (tmp_path / "run").exists()
+
+
+ENDLESS_WRITER = """
+import sys, time
+from pathlib import Path
+from smm_ros.bag.topics import installed_topic
+from smm_ros.bag.writer import BagWriter
+from smm_ros.recording import Recording
+from smm_ros.tape import Message, Tape
+
+topic = installed_topic("/x", "std_msgs/msg/Header")
+folder = Path(sys.argv[1])
+tape = Tape(folder, lambda: BagWriter(folder, [topic], 2**17))
+recording = Recording(tape, 0.5, 2**20)
+while True:
+    now = time.time_ns()
+    recording.put(Message("/x", now, now, bytes(1000)))
+    print(now, flush=True)
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.8, 1.37, 2.11])
+def test_a_killed_recording_loses_less_than_a_second(tmp_path, seconds):
+    folder = tmp_path / "run"
+    writer = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS_WRITER, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    first = int(writer.stdout.readline())
+    put = [first]
+    while put[-1] < first + seconds * 1e9:
+        put.append(int(writer.stdout.readline()))
+    writer.kill()
+    put += [int(line) for line in writer.stdout if line.endswith("\n")]
+    writer.wait()
+    recorded = [message.log_time_ns for message in read_messages(folder)]
+    assert recorded == put[: len(recorded)], "something before the end is missing"
+    lost = (put[-1] - recorded[-1]) * 1e-9
+    print(f"lost {lost:.3f} s of {(put[-1] - first) * 1e-9:.3f} s")
+    assert lost < 1.0
 
 
 def put_transitions(recording, make_record, *numbers):

@@ -1,0 +1,302 @@
+"""Kill the recorder again and again while a graph speaks, and tell what was lost each time.
+
+    python benchmarks/recorder_kills.py [--kills 50] [--seed 0] [--folder runs/recorder_kills]
+
+A publisher stands in for the graph: joint states at 100 Hz, transitions at 10 Hz for one half of
+the kills and at 100 Hz for the other, an episode every 50 transitions, a policy of 330 kB every
+2 s. It notes what it has sent and when. The recorder is killed by SIGKILL at a random moment: some
+time after its start, while it starts, right after it was asked to stop or to begin the next file,
+or while metadata.yaml is being replaced; then the bag is read, repaired into a copy that rosbags
+has to read, and the recorder is started again on the same folder. What counts as lost is what was
+sent before the kill and after the first message that the killed recorder has in the bag.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from rclpy.node import Node
+from recorder_traffic import HAND, publish
+from rosbags.rosbag2 import Reader, ReaderError
+from std_srvs.srv import Trigger
+
+from smm_ros import interfaces as names
+from smm_ros.bag.check import check
+from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.metadata import read_metadata
+from smm_ros.bag.reading import read_messages, read_transitions
+from smm_ros.bag.repair import repair
+from smm_ros.ros_environment import missing_variables
+
+RATES = (10, 100)
+"""Transitions per second."""
+KINDS = {"running": 0.5, "start": 0.2, "split": 0.1, "stop": 0.1, "metadata": 0.1}
+"""When to kill, and how often."""
+STAMP = struct.Struct("<iI")
+"""s and ns of a serialised header, behind the four bytes that name the encoding."""
+
+
+@dataclass
+class Kill:
+    """One kill and what it cost."""
+
+    kind: str
+    rate: int
+    alive: float
+    """How long the recorder had lived, s."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """Messages by topic."""
+    seconds: float = 0.0
+    """From the first message lost to the kill."""
+    holes: int = 0
+    """Messages missing before others that are in the bag."""
+    recorded: int = 0
+    """Messages of all topics from this life of the recorder."""
+    faults: list[str] = field(default_factory=list)
+
+
+class Session:
+    """One bag, one publisher, and one recorder after the other."""
+
+    def __init__(self, folder: Path, rate: int, node: Node, rng: np.random.Generator) -> None:
+        self.bag, self._log, self._rate = folder / f"rate_{rate}", folder / f"{rate}.txt", rate
+        self._copy = folder / "copy"
+        self._old: set[Path] = set()
+        self._node, self._rng = node, rng
+        context = multiprocessing.get_context("spawn")
+        self._publisher = context.Process(target=publish, args=(rate, self._log), daemon=True)
+        self._publisher.start()
+        while not self._log.exists() or not self._sent()[names.JOINT_STATES]:
+            time.sleep(0.1)
+
+    def kill(self, kind: str) -> Kill:
+        """Start a recorder, kill it in a way, and tell what the bag has."""
+        begin = time.time_ns()
+        self._old = set(self.bag.glob("*.mcap"))
+        recorder = self._start()
+        until = getattr(self, f"_wait_{kind}")(recorder)
+        killed = time.time_ns()
+        recorder.kill()
+        recorder.wait()
+        kill = Kill(kind, self._rate, (killed - begin) / 1e9)
+        self._compare(kill, begin, until or killed)
+        self._repair(kill)
+        return kill
+
+    def close(self) -> list[str]:
+        """Record once more to a good end; return what is then wrong with the bag."""
+        self._old = set(self.bag.glob("*.mcap"))
+        recorder = self._start()
+        self._wait_for_file(recorder)
+        time.sleep(2.0)
+        self._publisher.kill()
+        self._publisher.join()
+        time.sleep(1.0)
+        recorder.terminate()
+        status = recorder.wait()
+        faults = [] if status == 0 else [f"the last recorder ended with {status}"]
+        findings, count = check(self.bag)
+        faults += [f"check: {finding.text}" for finding in findings]
+        sent = [number for number, _ in self._sent()[names.TRANSITIONS]]
+        reading = read_transitions(self.bag)
+        recorded = [record.sequence for record in reading]
+        metadata = read_metadata(self.bag)
+        assert metadata is not None
+        gaps = int(metadata.custom_data[f"{HAND}/gaps"])
+        missing = len(set(sent) - set(recorded))
+        print(
+            f"{self._rate} Hz: {len(sent)} transitions sent, {missing} not in the bag, "
+            f"{gaps} counted as missing; {count} messages in {len(metadata.files)} files"
+        )
+        if missing != gaps or count != metadata.num_messages:
+            faults.append("counts do not agree")
+        return faults
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        parameters = {"bag_dir": self.bag, "hands": f"[{HAND}]", "max_file_bytes": 2**21}
+        command = [sys.executable, "-m", "smm_ros.recorder_node", "--ros-args"]
+        command += ["-r", f"__ns:=/{HAND}", "-r", "__node:=recorder"]
+        for name, value in parameters.items():
+            command += ["-p", f"{name}:={value}"]
+        with self._log.with_suffix(".log").open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log)
+
+    # Each returns from when on nothing was to be recorded any more, ns; 0: until the kill.
+
+    def _wait_start(self, recorder: subprocess.Popen[bytes]) -> int:
+        time.sleep(self._rng.uniform(0.0, 3.0))
+        return 0
+
+    def _wait_running(self, recorder: subprocess.Popen[bytes]) -> int:
+        self._wait_for_file(recorder)
+        time.sleep(self._rng.uniform(0.0, 5.0))
+        return 0
+
+    def _wait_split(self, recorder: subprocess.Popen[bytes]) -> int:
+        self._ask(recorder, "split")
+        time.sleep(self._rng.uniform(0.0, 0.03))
+        return 0
+
+    def _wait_stop(self, recorder: subprocess.Popen[bytes]) -> int:
+        asked = self._ask(recorder, "stop")
+        time.sleep(self._rng.uniform(0.0, 0.03))
+        return asked
+
+    def _wait_metadata(self, recorder: subprocess.Popen[bytes]) -> int:
+        self._ask(recorder, "split")
+        end = time.monotonic() + 1.0
+        while not (self.bag / "metadata.yaml.partial").exists() and time.monotonic() < end:
+            pass
+        return 0
+
+    def _wait_for_file(self, recorder: subprocess.Popen[bytes]) -> None:
+        """Wait until the recorder has a file of its own with messages in it."""
+
+        def is_there() -> bool:
+            new = set(self.bag.glob("*.mcap")) - self._old
+            return any(path.stat().st_size > 10_000 for path in new)
+
+        while not is_there():
+            if recorder.poll() is not None:
+                raise SystemExit(f"the recorder ended: {self._log.with_suffix('.log')}")
+            time.sleep(0.01)
+
+    def _ask(self, recorder: subprocess.Popen[bytes], service: str) -> int:
+        """Send a request to the recorder, and return when, ns; the answer is not waited for."""
+        self._wait_for_file(recorder)
+        time.sleep(self._rng.uniform(0.0, 2.0))
+        client = self._node.create_client(Trigger, f"/{HAND}/recorder/{service}")
+        while not client.service_is_ready():
+            time.sleep(0.01)
+        client.call_async(Trigger.Request())
+        return time.time_ns()
+
+    def _sent(self) -> dict[str, list[tuple[int, int]]]:
+        """Return number and time in ns of each message, by topic."""
+        sent = defaultdict(list)
+        for line in self._log.read_text().splitlines(keepends=True):
+            if line.endswith("\n"):
+                topic, number, at = line.split()
+                sent[topic].append((int(number), int(at)))
+        return sent
+
+    def _compare(self, kill: Kill, begin: int, until: int) -> None:
+        """Note what was sent from the first message of this life on and is not in the bag."""
+        recorded, first = defaultdict(set), dict[str, int]()
+        last = dict[str, int]()
+        for message in read_messages(self.bag) if list(self.bag.glob("*.mcap")) else ():
+            topic = message.topic.name.removeprefix(f"/{HAND}/")
+            seconds, nanoseconds = STAMP.unpack_from(message.data, 4)
+            number = seconds * 10**9 + nanoseconds
+            recorded[topic].add(number)
+            if message.log_time_ns >= begin:
+                kill.recorded += 1
+                first[topic] = min(first.get(topic, number), number)
+                last[topic] = max(last.get(topic, number), number)
+        lost_at = [until]
+        for topic, messages in self._sent().items():
+            if topic not in first:
+                continue
+            gone = [
+                (n, at) for n, at in messages
+                if n > first[topic] and begin < at < until and n not in recorded[topic]
+            ]  # fmt: skip
+            kill.lost[topic] = len(gone)
+            kill.holes += sum(n < last[topic] for n, _ in gone)
+            lost_at += [at for _, at in gone]
+        kill.seconds = (until - min(lost_at)) / 1e9
+
+    def _repair(self, kill: Kill) -> None:
+        """Save the bag as it is now into a copy, and hold an independent reader to it."""
+        if not any(path.stat().st_size > 1000 for path in self.bag.glob("*.mcap")):
+            return
+        shutil.rmtree(self._copy, ignore_errors=True)
+        here = sum(1 for _ in read_messages(self.bag))
+        try:
+            repair(self.bag, self._copy)
+            with Reader(self._copy) as reader:
+                there = sum(1 for _ in reader.messages())
+                told = reader.message_count
+        except (BagError, ReaderError) as error:
+            kill.faults.append(str(error))
+            return
+        if not here == there == told:
+            kill.faults.append(f"{here} messages in the bag, {there} in the copy, told {told}")
+
+
+def main() -> int:
+    """Kill, print the tables, and return 1 where something is wrong."""
+    options = _parser().parse_args()
+    os.environ.setdefault("ROS_DOMAIN_ID", "79")
+    os.environ.update(missing_variables(os.environ))
+    folder = options.folder.absolute()
+    folder.mkdir(parents=True)
+    rclpy.init()
+    node = Node("killer", namespace=HAND)
+    rng = np.random.default_rng(options.seed)
+    kills: list[Kill] = []
+    faults: list[str] = []
+    for index, rate in enumerate(RATES):
+        session = Session(folder, rate, node, rng)
+        for kind in rng.permutation(_kinds(options.kills // len(RATES), index)):
+            kills.append(session.kill(str(kind)))
+            print(f"{len(kills):3}  {_row(kills[-1])}", flush=True)
+        faults += session.close()
+    _print_table(kills)
+    faults += [fault for kill in kills for fault in kill.faults]
+    print(*(f"wrong: {fault}" for fault in faults), sep="\n")
+    return 1 if faults else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50, help="how many, half for each rate")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/recorder_kills"), help="new, for the bags"
+    )
+    return parser
+
+
+def _kinds(count: int, turn: int) -> list[str]:
+    """Return so many kinds in their shares; what does not come out even differs by turn."""
+    shares = np.cumsum(list(KINDS.values()))
+    places = (np.arange(count) + 0.25 + 0.5 * (turn % 2)) / count
+    return [list(KINDS)[int(i)] for i in np.searchsorted(shares, places * shares[-1])]
+
+
+def _row(kill: Kill) -> str:
+    lost = ", ".join(f"{topic} {count}" for topic, count in kill.lost.items() if count)
+    return (
+        f"{kill.rate:3} Hz  {kill.kind:<9} after {kill.alive:5.2f} s  {kill.recorded:5} recorded  "
+        f"lost {kill.seconds:5.3f} s  holes {kill.holes}  {lost or 'nothing lost'}  "
+        f"{'; '.join(kill.faults)}"
+    )
+
+
+def _print_table(kills: list[Kill]) -> None:
+    print("\n| killed | times | lost, median (s) | lost, most (s) | transitions lost, most |")
+    print("|---|---|---|---|---|")
+    for kind in [*KINDS, "all"]:
+        of_kind = [kill for kill in kills if kind in (kill.kind, "all")]
+        seconds = [kill.seconds for kill in of_kind] or [0.0]
+        lost = max((kill.lost.get(names.TRANSITIONS, 0) for kill in of_kind), default=0)
+        print(
+            f"| {kind} | {len(of_kind)} | {np.median(seconds):.2f} | {max(seconds):.2f} | {lost} |"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
