@@ -2,8 +2,8 @@
 
 Sources: Haarnoja et al., Soft Actor-Critic Algorithms and Applications (2018b), for `twin_q`, and
 Soft Actor-Critic (2018a) for `q_and_v`; Kumar et al., Conservative Q-Learning for Offline
-Reinforcement Learning (2020), for the conservative term. Each loss is summed over runs; since no parameter belongs
-to two runs, every run gets the gradient it would get alone.
+Reinforcement Learning (2020), for the conservative term. Each loss is summed over runs; since no
+parameter belongs to two runs, every run gets the gradient it would get alone.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def angle_entropy(angles: Values, bins: int = ANGLE_BINS) -> float:
 
 
 def coverage(learner: Learner, recent: int = 5000) -> dict[str, NDArray[np.float64]]:
-    """Return the angle entropies of a run's states in replay, whole and newest `recent`, (R,) nats.
+    """Return the angle entropies of a run's states in replay, all and newest `recent`, (R,) nats.
 
     One figure for each angle of the matched state; none where it has no angles, and none before
     the first step: what the replay was prefilled with does not count, another run was there.

@@ -279,7 +279,10 @@ def test_without_weight_nothing_of_the_conservative_term_is_done():
     other, same_generators = sac(conservative_actions=3)
     other.log_integral = None  # it would be called
     for _ in range(3):
-        found, expected = update(other, same_generators, batch()), update(plain, generators, batch())
+        found, expected = (
+            update(other, same_generators, batch()),
+            update(plain, generators, batch()),
+        )
         assert found.keys() == expected.keys()
     assert torch.equal(generators.state(), same_generators.state())
     for name, tensor in plain.state_dict().items():
