@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import signal
 import sys
 import time
 import traceback
@@ -14,12 +13,12 @@ from dataclasses import fields
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from smm_core.checkpoint import CheckpointError
 from smm_core.config import ConfigError
 from smm_core.evaluation.metrics import ANGLE_BINS
 from smm_core.options import OptionParser, add_options, read_options
+from smm_core.progress_bar import show
 from smm_core.run_folder import free_folder
 from smm_core.train import CHANGEABLE, DivergedError, Metrics, TrainConfig, Training
 from smm_core.transitions import TransitionError
@@ -121,29 +120,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(training: Training, console: Console) -> Metrics:
-    columns = (
-        TextColumn("{task.completed:>7} steps"),
-        BarColumn(),
-        TextColumn("{task.fields[text]}", markup=False),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        total, done = training.config.steps, training.learner.steps
-        task = bar.add_task("train", total=total, completed=done, text="")
-
-        def report(metrics: Metrics) -> None:
-            bar.update(task, completed=metrics["steps"], text=_summary(metrics))
-            if not console.is_terminal:
-                line = f"{metrics['steps']:>7} steps  {_summary(metrics)}"
-                console.print(line, markup=False, highlight=False)
-
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(s, lambda number, frame: training.stop()) for s in signals]
-        try:
-            return training.run(report)
-        finally:
-            for number, handler in zip(signals, before, strict=True):
-                signal.signal(number, handler)
+    total, done = training.config.steps, training.learner.steps
+    return show(training.run, training.stop, console, "steps", total, _summary, done)
 
 
 def _summary(metrics: Metrics) -> str:

@@ -74,11 +74,13 @@ def add_options(
         )
 
 
-def read_options(config: type[C], file: Path | None, given: Mapping[str, Any]) -> C:
+def read_options(
+    config: type[C], file: Path | None, given: Mapping[str, Any], defaults: C | None = None
+) -> C:
     """Build a configuration from a YAML file and the options given on the command line.
 
     An option beats the file, the file beats the one it names as its `base`, that beats the
-    default. Raises ConfigError for a file that can
+    default: that of `defaults`, where it is given. Raises ConfigError for a file that can
     not be read and for every setting that is unknown or out of range.
     """
     values = _with_base(file) if file else {}
@@ -92,7 +94,7 @@ def read_options(config: type[C], file: Path | None, given: Mapping[str, Any]) -
                 if not isinstance(level, dict):
                     raise ConfigError(f"'{group}' is {level!r} in {file}, expected a group")
             level[leaf] = value
-    return from_mapping(config, values)
+    return from_mapping(config, values, default=defaults)
 
 
 def _with_base(file: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class Training:
                 if self._is_due(self.config.report_period):
                     metrics = self._metrics()
                     self.folder.report(metrics)
-                    _write(board, metrics)
+                    write_curves(board, metrics, metrics["steps"])
                     report(metrics)
                 if self.learner.steps % self.config.checkpoint_period == 0:
                     self._save()
@@ -159,14 +159,8 @@ class Training:
             learner.snapshot()
 
     def _check_finite(self) -> None:
-        for name, tensor in self.learner.sac.actor.state_dict().items():
-            if not tensor.isfinite().all():
-                good = "none" if self.saved is None else str(self.saved[1])
-                raise DivergedError(
-                    f"the training has diverged before step {self.learner.steps}: the policy's "
-                    f"{name} is no longer finite; the last good checkpoint is {good}; try smaller "
-                    "learning rates or reward weights"
-                )
+        good = None if self.saved is None else self.saved[1]
+        check_finite(self.learner, f"step {self.learner.steps}", good)
 
     def _is_due(self, period: int) -> bool:
         return self.learner.steps % period == 0 or self.learner.steps == self.config.steps
@@ -193,6 +187,20 @@ class Training:
             path = checkpoint.save(self.folder.checkpoints, self.learner, extra)
             self.saved = (self.learner.steps, path)
         return self.saved[1]
+
+
+def check_finite(learner: Learner, moment: str, good: Path | None) -> None:
+    """Raise DivergedError where the policy holds numbers that are not finite.
+
+    `moment` says by when, `good` is the last checkpoint before it.
+    """
+    for name, tensor in learner.sac.actor.state_dict().items():
+        if not tensor.isfinite().all():
+            raise DivergedError(
+                f"the training has diverged before {moment}: the policy's {name} is no longer "
+                f"finite; the last good checkpoint is {good or 'none'}; try smaller learning "
+                "rates or reward weights"
+            )
 
 
 def with_env_defaults(config: LearnerConfig, metadata: Mapping[str, Any]) -> LearnerConfig:
@@ -239,8 +247,9 @@ def _seed_at(seed: int, steps: int) -> int:
     return int(np.random.SeedSequence((seed, steps)).generate_state(1)[0])
 
 
-def _write(board: SummaryWriter, metrics: Metrics) -> None:
+def write_curves(board: SummaryWriter, metrics: Metrics, at: int) -> None:
+    """Add metrics to TensorBoard's curves at a place of their axis; a list has one curve a run."""
     for name, value in metrics.items():
         for run, number in enumerate(np.atleast_1d(value)):
             tag = f"{name}/{run}" if isinstance(value, list) else name
-            board.add_scalar(tag, number, metrics["steps"])
+            board.add_scalar(tag, number, at)

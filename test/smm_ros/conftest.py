@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,13 +19,22 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.serialization import serialize_message
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from smm_ros.action import ResetHand
-from smm_ros.conversions import reset_goal, reset_outcome_from_msg, stamp_ns, target_to_msg
+from smm_ros.bag.topics import installed_topic
+from smm_ros.bag.writer import BagWriter
+from smm_ros.conversions import (
+    reset_goal,
+    reset_outcome_from_msg,
+    stamp_ns,
+    target_to_msg,
+    transition_to_msg,
+)
 from smm_ros.dclaw.spec import RESET_POSE
 from smm_ros.interfaces import (
     DIAGNOSTICS,
@@ -34,6 +43,7 @@ from smm_ros.interfaces import (
     JOINT_STATES,
     JOINT_STATES_QOS,
     RESET_HAND,
+    TRANSITIONS,
 )
 from smm_ros.records import JointTarget, TransitionRecord
 from smm_ros.ros_environment import missing_variables
@@ -334,3 +344,23 @@ def start_node(ros_environment: int, tmp_path: Path) -> Iterator[Callable[..., N
     yield start
     for process in started:
         process.clean_up()
+
+
+@pytest.fixture
+def bag_of(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes transitions into a bag of a name and returns its folder."""
+
+    def write(name: str, records: Iterable[TransitionRecord]) -> Path:
+        found = list(records)
+        topics = {
+            r.hand: installed_topic(f"/{r.hand}/{TRANSITIONS}", "smm_ros/msg/Transition")
+            for r in found
+        }
+        writer = BagWriter(tmp_path / name, list(topics.values()))
+        for number, record in enumerate(found):
+            data = serialize_message(transition_to_msg(record))
+            writer.write(topics[record.hand].name, number, data)
+        writer.close()
+        return tmp_path / name
+
+    return write
