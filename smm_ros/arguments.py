@@ -103,3 +103,14 @@ def log_level(text: str) -> str:
 def path(text: str) -> Path | None:
     """Read a path, made absolute; None where it is empty."""
     return Path(text).expanduser().absolute() if text else None
+
+
+def paths(text: str) -> list[str]:
+    """Read a list of paths, made absolute: 'a,b' or, as ROS writes lists, '[a, b]'."""
+    is_list = text.startswith("[")
+    if is_list != text.endswith("]"):
+        raise ValueError("expected a list of paths, such as [a, b] or a,b")
+    words = [word.strip().strip("'\"") for word in text.strip("[]").split(",")]
+    if not all(words):
+        raise ValueError("expected a list of paths, such as [a, b] or a,b")
+    return [str(Path(word).expanduser().absolute()) for word in words]

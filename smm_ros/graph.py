@@ -19,6 +19,7 @@ from smm_ros.arguments import (
     namespace,
     number,
     path,
+    paths,
     read_arguments,
 )
 from smm_ros.parameter_file import (
@@ -164,6 +165,10 @@ _DCLAW_ARGUMENTS = (
         ((HAND, "real_time_factor"),),
     ),
     Argument("checkpoint", "", "checkpoint to go on from; empty: the run folder's newest", path),
+    Argument(
+        "bags", "", f"bags of earlier runs to begin with, [a, b] or a,b{_FROM_CONFIG}", paths,
+        ((TRAINER, "bags"),),
+    ),
     Argument("log_level", "info", "debug, info, warn, error or fatal", log_level),
     Argument(
         "total_steps", "", f"control periods after which to end; 0: no end{_FROM_CONFIG}",

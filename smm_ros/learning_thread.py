@@ -13,56 +13,18 @@ import torch
 from safetensors import SafetensorError
 
 from smm_core import checkpoint
-from smm_core.config import Config, ConfigError, option
 from smm_core.evaluation.metrics import coverage
 from smm_core.history import Snapshot
-from smm_core.learner import Learner, LearnerConfig
+from smm_core.learner import Learner
 from smm_core.transitions import Layout
-from smm_ros.bag.reading import BagError, read_transitions
-from smm_ros.bag.writer import bag_files
 from smm_ros.records import HandProgress, TransitionRecord
+from smm_ros.restoring import Intake, Restoring
+from smm_ros.trainer_config import TrainerConfig
 
 COVERAGE_PERIOD = 1.0
 """Time between two looks at how much of the state space is covered at least, s."""
 COVERAGE_SHARE = 0.02
 """Share of the time that these looks may take; with a large replay they become rarer."""
-
-
-@dataclass(frozen=True)
-class TrainerConfig(Config):
-    """Settings of the trainer node."""
-
-    hands: tuple[str, ...] = option(("/dclaw",), "Namespaces of the hands that feed the trainer.")
-    run_dir: str = option("", "Folder for checkpoints; empty: none are written.")
-    bag: str = option("", "Bag that a restarted trainer reads what it missed from; empty: none.")
-    checkpoint: str = option(
-        "",
-        "Checkpoint to begin with; one of another run is for a run_dir that has none yet. Empty: "
-        "the newest of run_dir.",
-    )
-    checkpoint_period: int = option(2000, "Transitions between checkpoints.", low=1)
-    total_steps: int = option(0, "Transitions to learn from before the end; 0: no end.", low=0)
-    seed: int = option(0, "Seed of initial weights and of learning.", low=0)
-    threads: int = option(1, "Threads of torch.", low=1)
-    window: int = option(
-        32, "Transitions that a hand may be ahead of the learner.", low=1, high=100_000
-    )
-    bag_delay: float = option(
-        1.0, "Time the recorder is given to flush before its bag is read, s.", low=0.0
-    )
-    learner: LearnerConfig = option(LearnerConfig(), "What is learnt.")
-
-    def __post_init__(self) -> None:
-        """Check that there is a hand to learn from."""
-        super().__post_init__()
-        if not self.hand_names:
-            raise ConfigError(f"TrainerConfig.hands is {self.hands!r}, expected at least one hand")
-
-    @property
-    def hand_names(self) -> tuple[str, ...]:
-        """The hands as messages name them: without slashes around them, each once."""
-        names = (hand.strip("/") for hand in self.hands)
-        return tuple(dict.fromkeys(name for name in names if name))
 
 
 @dataclass(frozen=True)
@@ -87,6 +49,8 @@ class Progress:
     updates: int = 0
     policy_version: int = 0
     replay_size: int = 0
+    prefilled: int = 0
+    """Transitions of earlier runs, beside the steps."""
     hands: tuple[HandProgress, ...] = ()
     repeated: int = 0
     """Transitions refused because their number had been seen before."""
@@ -97,6 +61,8 @@ class Progress:
     """What it went on from when it was started; empty for a new beginning."""
     save_fault: str = ""
     """Why the last try to save a checkpoint failed; empty when it did not."""
+    restoring: str = ""
+    """What of earlier runs is being taken in; empty once it learns."""
     done: bool = False
 
 
@@ -125,10 +91,8 @@ class LearningThread(threading.Thread):
         self._queue: deque[TransitionRecord] = deque()
         self._awake = threading.Condition()
         self._stopping = False
-        self._next: dict[str, int] = dict.fromkeys(config.hand_names, 0)
+        self._intake = Intake(config.hand_names)
         self._allowed: dict[str, int] = dict.fromkeys(config.hand_names, 0)
-        self._gaps: dict[str, int] = dict.fromkeys(config.hand_names, 0)
-        self._repeated = 0
         self._trained_steps: dict[int, int] = {}
         self._folder = Path(config.run_dir) / "checkpoints" if config.run_dir else None
         self._saved = self._save_fault = self._origin = ""
@@ -178,7 +142,7 @@ class LearningThread(threading.Thread):
             if not self._queue:
                 self._awake.wait(timeout=0.1)
             record = self._queue.popleft() if self._queue else None
-        if record is not None and self._accept(record):
+        if record is not None and self._intake.accept(record):
             self.learner.observe(record.as_transition())
         self._learn()
         if self.learner.steps - self._tried_steps >= self.config.checkpoint_period:
@@ -210,77 +174,36 @@ class LearningThread(threading.Thread):
         for snapshot in snapshots:
             self._on_snapshot(snapshot)
 
-    def _accept(self, record: TransitionRecord) -> bool:
-        """Count what is missing before a transition; refuse one that was seen already."""
-        expected = self._next.get(record.hand)
-        if expected is None or record.sequence < expected:
-            self._repeated += expected is not None
-            return False
-        self._gaps[record.hand] += record.sequence - expected
-        self._next[record.hand] = record.sequence + 1
-        return True
-
     def _restore(self) -> None:
-        """Go on from the newest checkpoint and from what the bag has beyond it."""
-        path = self._first_checkpoint()
-        if path is not None:
-            self._load(path)
-        loaded = self.learner.steps
-        if self.config.bag and bag_files(Path(self.config.bag)):
+        """Take over what a checkpoint and bags have."""
+        restoring = Restoring(
+            self.config, self.learner, self._intake, self._asked_to_stop, self._tell_restoring
+        )
+        restored = restoring.run()
+        self._origin, self._saved = restored.origin, restored.checkpoint
+        if restored.checkpoint:
+            self._trained_steps, self._tried_steps = restored.trained_steps, restored.saved_steps
+            self._tell_snapshots(*self.learner.history.snapshots.values())
+
+    def _asked_to_stop(self, patience: float) -> bool:
+        """Tell whether to stop, after waiting for that for a while, s."""
+        if patience:
             with self._awake:
-                self._awake.wait_for(lambda: self._stopping, self.config.bag_delay)
-            self._read_bag()
-        if self.learner.steps:
-            added = self.learner.steps - loaded
-            self._origin = f"{path or 'no checkpoint'} and {added} transitions of the bag"
+                self._awake.wait_for(lambda: self._stopping, patience)
+        return self._stopping
 
-    def _first_checkpoint(self) -> Path | None:
-        """Return where to begin.
-
-        A run that began with a checkpoint of another run and is started anew, in the same way,
-        goes on from its own.
-        """
-        own = checkpoint.newest(self._folder) if self._folder is not None else None
-        if not self.config.checkpoint:
-            return own
-        given = Path(self.config.checkpoint)
-        return given if own is None or self._is_own(given) else own
-
-    def _is_own(self, path: Path) -> bool:
-        return self._folder is not None and path.resolve().parent == self._folder.resolve()
-
-    def _load(self, path: Path) -> None:
-        extra = checkpoint.load(path, self.learner)
-        # The numbers of another run's transitions say nothing about those of this one.
-        for hand in self._next if self._is_own(path) else ():
-            self._next[hand] = extra.get("next_sequences", {}).get(hand, 0)
-            self._gaps[hand] = extra.get("gaps", {}).get(hand, 0)
-        known = extra.get("trained_steps", {})
-        versions = self.learner.history.weights
-        self._trained_steps = {v: known.get(str(v), self.learner.steps) for v in versions}
-        self._saved, self._tried_steps = str(path), self.learner.steps
-        self._tell_snapshots(*self.learner.history.snapshots.values())
-
-    def _read_bag(self) -> None:
-        try:
-            for record in read_transitions(self.config.bag, self._next):
-                if self._stopping:
-                    return
-                if self._accept(record):
-                    self.learner.observe(record.as_transition())
-        except BagError as error:
-            raise BagError(f"can not go on from the bag: {error}") from error
+    def _tell_restoring(self, what: str) -> None:
+        learner = self.learner
+        self.progress = Progress(
+            restoring=what, replay_size=len(learner.replay), prefilled=learner.prefilled
+        )
 
     def _save(self) -> None:
         """Save a checkpoint; what keeps it from that is told, and tried again after a period."""
         if self._folder is None or not self.learner.steps:
             return
         self._tried_steps = self.learner.steps
-        extra = {
-            "next_sequences": self._next,
-            "gaps": self._gaps,
-            "trained_steps": self._trained_steps,
-        }
+        extra = self._intake.state() | {"trained_steps": self._trained_steps}
         try:
             self._saved = str(checkpoint.save(self._folder, self.learner, extra))
             self._save_fault = ""
@@ -298,8 +221,9 @@ class LearningThread(threading.Thread):
             updates=self.learner.updates,
             policy_version=max(weights) if weights else 0,
             replay_size=len(self.learner.replay),
+            prefilled=self.learner.prefilled,
             hands=self._allowances(),
-            repeated=self._repeated,
+            repeated=self._intake.repeated,
             behind=self.learner.updates_owed,
             origin=self._origin,
             checkpoint=self._saved,
@@ -323,9 +247,11 @@ class LearningThread(threading.Thread):
 
         What was allowed once stays allowed: a hand may have used it already.
         """
-        for hand, expected in self._next.items():
+        for hand, expected in self._intake.next.items():
             self._allowed[hand] = max(self._allowed[hand], expected)
-        under_way = {hand: self._allowed[hand] - expected for hand, expected in self._next.items()}
+        under_way = {
+            hand: self._allowed[hand] - expected for hand, expected in self._intake.next.items()
+        }
         left = self.config.total_steps - self.learner.steps - sum(under_way.values())
         for index, hand in enumerate(sorted(under_way, key=under_way.__getitem__)):
             more = max(0, self.config.window - under_way[hand])
@@ -335,6 +261,6 @@ class LearningThread(threading.Thread):
                 left -= more
             self._allowed[hand] += more
         return tuple(
-            HandProgress(hand, expected, self._allowed[hand], self._gaps[hand])
-            for hand, expected in self._next.items()
+            HandProgress(hand, expected, self._allowed[hand], self._intake.gaps[hand])
+            for hand, expected in self._intake.next.items()
         )

@@ -36,12 +36,13 @@ from smm_ros.interfaces import (
     TRANSITIONS_QOS,
     policy_qos,
 )
-from smm_ros.learning_thread import LearningThread, Progress, TrainerConfig
+from smm_ros.learning_thread import LearningThread, Progress
 from smm_ros.msg import PolicySnapshot, TrainingStatus, Transition
 from smm_ros.node_main import NodeDone, NodeError, run
 from smm_ros.parameters import declare
 from smm_ros.records import PolicyRecord, StatusRecord
 from smm_ros.reports import Level
+from smm_ros.trainer_config import TrainerConfig
 
 STATUS_PERIOD = 0.1
 """Time between two training status messages at least, s of wall time."""
@@ -194,6 +195,7 @@ class TrainerNode(Node):
             "updates behind": progress.behind,
             "policy version": progress.policy_version,
             "replay": progress.replay_size,
+            "transitions of earlier runs": progress.prefilled,
             "transitions lost": gaps,
             "transitions seen before": progress.repeated,
             "checkpoint": progress.checkpoint,
@@ -207,7 +209,9 @@ class TrainerNode(Node):
             return Level.ERROR, problems, values
         if problems:
             return Level.WARN, problems, values
-        return Level.OK, "learning" if progress.hands else "restoring", values
+        if progress.hands:
+            return Level.OK, "learning", values
+        return Level.OK, f"restoring: {progress.restoring or 'looking for what there is'}", values
 
     def _find_problems(self, progress: Progress) -> Iterator[str]:
         if progress.save_fault:

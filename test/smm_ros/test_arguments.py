@@ -40,6 +40,9 @@ def test_argument_that_can_not_be_understood_is_named(texts, error):
         (arguments.log_level, "debug", "debug"),
         (arguments.path, "", None),
         (arguments.path, "a/b", Path.cwd() / "a" / "b"),
+        (arguments.paths, "a", [str(Path.cwd() / "a")]),
+        (arguments.paths, "/a, b/c", ["/a", str(Path.cwd() / "b" / "c")]),
+        (arguments.paths, "[/a b, '/c']", ["/a b", "/c"]),
     ],
 )
 def test_text_is_read(read, text, value):
@@ -58,6 +61,9 @@ def test_text_is_read(read, text, value):
         (arguments.namespace, "2claw"),
         (arguments.namespace, "a//b"),
         (arguments.log_level, "loud"),
+        (arguments.paths, "[a, b"),
+        (arguments.paths, "a,,b"),
+        (arguments.paths, "[]"),
     ],
 )
 def test_text_without_meaning_is_refused(read, text):

@@ -18,8 +18,9 @@ from smm_core.sac import SACConfig
 from smm_core.state_space import StateConfig
 from smm_core.targets.target import TargetConfig
 from smm_core.transitions import Layout, TransitionError
-from smm_ros.learning_thread import LearningThread, TrainerConfig
+from smm_ros.learning_thread import LearningThread
 from smm_ros.records import HandProgress
+from smm_ros.trainer_config import TrainerConfig
 
 LAYOUT = Layout(4, 2)
 SMALL = LearnerConfig(

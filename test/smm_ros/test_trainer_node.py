@@ -4,6 +4,7 @@ import re
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rcl_interfaces.srv import DescribeParameters
 
@@ -176,6 +177,58 @@ def test_trainer_that_is_killed_goes_on_from_checkpoint_and_what_others_kept(
     status = hand.wait_for(lambda s: s.steps == restored + 2)
     assert status.hands[0] == HandProgress("dclaw", 54, 70, 50 - restored + 2)
     assert second.terminate() == 0
+
+
+def test_trainer_with_bags_that_is_killed_has_what_one_has_that_was_not(
+    hand, start, start_node, bag_of, make_record, reports, tmp_path
+):
+    """Killed before its first checkpoint: it reads the bags anew, and then its own."""
+    bags = [str(bag_of(f"earlier_{n}", map(make_record, range(n, n + 30)))) for n in (100, 200)]
+    own = {"bag": str(tmp_path / "bag"), "bags": bags, "bag_updates": 5}
+    start_node("recorder", bag_dir=own["bag"])
+    first = start(**own)
+    hand.wait_for_listeners(2)
+    hand.feed(*range(20))
+    status = hand.wait_for(lambda s: s.updates == 20 - RANDOM_STEPS)
+    assert (status.steps, status.replay_size) == (20, 80)
+    hand.ros.spin(1.0)  # the recorder has it all
+    first.kill()
+    hand.start_anew()
+    second = start(**own)
+    report = reports.wait_for("trainer", lambda r: r.values.get("replay") == "80")
+    assert report.values["transitions of earlier runs"] == "60"
+    hand.wait_for(lambda s: s.hands and s.updates == 20 - RANDOM_STEPS)
+    assert "goes on from 60 transitions of" in second.output
+    assert second.terminate() == 0
+    found = checkpoint.open_learner(checkpoints(tmp_path)[-1])
+    assert (found.prefilled, found.steps) == (60, 20)
+    seen = [*range(100, 130), *range(200, 230), *range(20)]
+    expected = np.array([make_record(sequence).next_observation for sequence in seen])
+    assert np.array_equal(found.replay.reached()[0].numpy(), expected)
+
+
+def test_trainer_whose_bags_are_missing_ends_with_the_reason(start, tmp_path):
+    trainer = start(bags=[str(tmp_path / "absent")])
+    assert trainer.wait() == 1
+    assert "absent" in trainer.output
+    assert "Traceback" not in trainer.output
+
+
+def test_it_says_what_it_reads_and_stays_responsive(hand, start, bag_of, make_record, reports):
+    """Its services answer meanwhile, and a signal ends it without a checkpoint of a part."""
+    bag = bag_of("large", map(make_record, range(3000)))
+    trainer = start(bags=[str(bag)], bag_updates=1_000_000)
+    report = reports.wait_for("trainer", lambda r: "fitting" in r.message)
+    assert report.message.startswith("restoring: fitting the density")
+    assert report.values["replay"] == "500"
+    request = DescribeParameters.Request(names=["bags"])
+    (described,) = hand.ros.call(
+        DescribeParameters, f"{names.TRAINER_NODE}/describe_parameters", request
+    ).descriptors
+    assert "earlier runs" in described.description
+    begin = time.monotonic()
+    assert trainer.terminate() == 0
+    assert time.monotonic() - begin < 3.0
 
 
 def test_update_under_way_does_not_hold_up_a_signal(hand, start, tmp_path):
