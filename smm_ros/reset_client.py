@@ -43,6 +43,17 @@ class ResetClient:
         self._number = 0
         self._is_under_way = False
         self._asked = self._heard = self._retry = 0.0
+        self._goal: ClientGoalHandle | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a hand to ask."""
+        return bool(self._client.server_is_ready())
+
+    def cancel(self) -> None:
+        """Have the hand stay where it is, if a reset is under way."""
+        if self._is_under_way and self._goal is not None:
+            self._goal.cancel_goal_async()
 
     def ask(self, valve_angle: float) -> None:
         """Ask for a reset with the valve at an angle (rad), unless one is under way."""
@@ -51,7 +62,7 @@ class ResetClient:
             self._fail("the hand does not answer to a reset; is it running?")
         if self._is_under_way or now < self._retry:
             return
-        if not self._client.server_is_ready():
+        if not self.is_ready:
             self.trouble = "there is no hand to reset; is it running?"
             return
         self._is_under_way, self._asked, self._heard = True, now, now
@@ -75,6 +86,7 @@ class ResetClient:
         if not goal.accepted:
             self._fail("the hand refuses to be reset; is it stopped (clear_stop) or not active?")
             return
+        self._goal = goal
         result = goal.get_result_async()
         result.add_done_callback(lambda future: self._on_result(number, future))
 

@@ -44,8 +44,12 @@ def target_from_action(action: ArrayLike, state: HandState) -> Joints:
     An action names a pose: -1 is a joint's lowest and 1 its highest commanded angle. The target
     is as far towards that pose as the velocity limit lets it be.
     """
-    wanted = _CENTER + np.clip(np.asarray(action, dtype=np.float64), -1, 1) * _HALF_RANGE
-    return reachable(wanted, state.joint_position)
+    return reachable(wanted_pose(action), state.joint_position)
+
+
+def wanted_pose(action: ArrayLike) -> Joints:
+    """Return the joint angles (9,) rad that an action (9,) names, however far they are."""
+    return _CENTER + np.clip(np.asarray(action, dtype=np.float64), -1, 1) * _HALF_RANGE
 
 
 def action_from_target(
