@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -138,15 +138,17 @@ class SegmentReading:
         paths: Sequence[Path],
         hands: Collection[str] = (),
         broken_episodes: str = SPLIT,
+        tell: Callable[[int], None] = lambda transitions: None,
     ) -> None:
         """Read the bags at these paths, each a run of its own, of all hands or the named.
 
-        Looks up the layout of the first transition. Raises DatasetError where there is none,
-        BagError where a bag can not be read.
+        Looks up the layout of the first transition. `tell` is called, over and over, with the
+        number of transitions handed on. Raises DatasetError where there is none, BagError where
+        a bag can not be read.
         """
         self.report = DatasetReport()
         self.paths = list(paths)
-        self._hands, self._broken_episodes = hands, broken_episodes
+        self._hands, self._broken_episodes, self._tell = hands, broken_episodes, tell
         first = next((record for path in paths for record in self._records(path)), None)
         if first is None:
             whose = f" of {', '.join(sorted(hands))}" if hands else ""
@@ -220,6 +222,7 @@ class SegmentReading:
         for segment in segments:
             report.transitions += len(segment)
             report.segments += 1
+            self._tell(report.transitions)
             yield segment
 
 

@@ -6,8 +6,10 @@ import argparse
 import importlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from rich.console import Console
 
 from smm_core.options import OptionParser
 from smm_ros.bag.dataset import BROKEN_EPISODES, SPLIT, DatasetError, DatasetReport, SegmentReading
@@ -27,9 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     start = time.monotonic()
     try:
-        report = export(
-            options.paths, options.to, options.out, options.hand, options.broken_episodes
-        )
+        with Console(stderr=True).status("") as status:
+            report = export(
+                options.paths,
+                options.to,
+                options.out,
+                options.hand,
+                options.broken_episodes,
+                lambda transitions: status.update(f"{transitions} transitions"),
+            )
+    except KeyboardInterrupt:
+        print("stopped; nothing is left of the dataset", file=sys.stderr)
+        return 1
     except (BagError, DatasetError, FolderError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -45,8 +56,11 @@ def export(
     out: Path,
     hands: Sequence[str] = (),
     broken_episodes: str = SPLIT,
+    tell: Callable[[int], None] = lambda transitions: None,
 ) -> DatasetReport:
     """Write the transitions of bags into the new folder `out`, in one of FORMATS.
+
+    `tell` is called, over and over, with the number of those read so far.
 
     Raises BagError where a bag can not be read to its end, DatasetError where its transitions
     do not fit, FolderError where `out` is there already and OSError where it can not be
@@ -54,7 +68,7 @@ def export(
     """
     out = out.expanduser().absolute()
     with new_folder(out) as folder:
-        reading = SegmentReading(paths, hands, broken_episodes)
+        reading = SegmentReading(paths, hands, broken_episodes, tell)
         importlib.import_module(FORMATS[to]).write_dataset(folder, reading, out)
     return reading.report
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.validate_topic_name import validate_topic_name
+from rich.console import Console
 
 from smm_core.options import OptionParser
 from smm_ros.bag.dataset import DatasetError, DatasetReading
@@ -22,6 +23,9 @@ from smm_ros.interfaces import TRANSITIONS, TRANSITIONS_QOS
 from smm_ros.records import TransitionRecord
 from smm_ros.transition_wire import TransitionWireError, serialize_transition
 
+_TOLD = 1000
+"""Transitions between two calls that tell how many were written."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the bag and return the exit status."""
@@ -29,7 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         dataset = open_dataset(options.dataset)
         dataset.choose(options.hand, options.ignore_rewards)
-        count = import_run(dataset, options.run, options.out)
+        with Console(stderr=True).status("") as status:
+            count = import_run(
+                dataset,
+                options.run,
+                options.out,
+                lambda transitions: status.update(f"{transitions} transitions"),
+            )
+    except KeyboardInterrupt:
+        print("stopped; nothing is left of the bag", file=sys.stderr)
+        return 1
     except (BagError, DatasetError, FolderError, TransitionWireError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -54,13 +67,20 @@ def open_dataset(path: Path) -> DatasetReading:
     )
 
 
-def import_run(dataset: DatasetReading, run: int | None, out: Path) -> int:
+def import_run(
+    dataset: DatasetReading,
+    run: int | None,
+    out: Path,
+    tell: Callable[[int], None] = lambda transitions: None,
+) -> int:
     """Write a run of the dataset (None: its only one) into the new bag `out`; return the count.
 
-    Every message's log time is its stamp, its topic that of its hand. Raises DatasetError where
-    there is no such run or where its transitions make no recording, FolderError where `out` is
-    there already, TransitionWireError for a number that is too large for the message, BagError
-    and OSError where it can not be written; nothing is left there then.
+    Every message's log time is its stamp, its topic that of its hand. `tell` is called, over and
+    over, with the number of transitions written so far.
+
+    Raises DatasetError where there is no such run or where its transitions make no recording,
+    FolderError where `out` is there already, TransitionWireError for a number that is too large
+    for the message, BagError and OSError where it can not be written; nothing is left there then.
     """
     runs = dataset.hands()
     if run is None and len(runs) == 1:
@@ -84,6 +104,8 @@ def import_run(dataset: DatasetReading, run: int | None, out: Path) -> int:
                 data = serialize_transition(record)
                 writer.write(topics[record.hand], record.stamp_ns, data)
                 count += 1
+                if count % _TOLD == 0:
+                    tell(count)
         finally:
             writer.close()
     return count

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from smm_ros.bag import dataset
 from smm_ros.bag.dataset import (
     LEAVE_OUT,
     SCALARS,
@@ -90,6 +91,38 @@ def test_bags_are_runs_of_their_own(tmp_path, explore, write_bag):
     reading = SegmentReading(bags)
     assert [segment.run for segment in reading] == [0, 0, 1, 1]
     assert reading.report.doubled == 0
+
+
+def test_counts_are_of_all_bags_together(tmp_path, explore, write_bag):
+    records = explore(episodes=2)
+    bags = [
+        write_bag(tmp_path / "a", records[:4] + records[3:]),
+        write_bag(tmp_path / "b", records[:6] + records[7:]),
+        write_bag(tmp_path / "c", records),
+    ]
+    reading = SegmentReading(bags)
+    list(reading)
+    assert (reading.report.doubled, reading.report.missing["dclaw"]) == (1, 1)
+    assert (reading.report.episodes, reading.report.transitions) == (6, 29)
+
+
+def test_it_tells_how_far_it_is(tmp_path, explore, write_bag):
+    told = []
+    list(SegmentReading([write_bag(tmp_path / "bag", explore(episodes=3))], tell=told.append))
+    assert told == [5, 10, 15]
+
+
+def test_batches_are_handed_on_as_soon_as_they_are_full(explore, monkeypatch):
+    monkeypatch.setattr(dataset, "ROWS", 12)
+    taken = []
+
+    def segments():
+        for segment in split(explore(episodes=1)) * 7:
+            taken.append(segment)
+            yield segment
+
+    sizes = [(len(batch), len(taken)) for batch in dataset.batches(segments())]
+    assert sizes == [(3, 3), (3, 6), (1, 7)]
 
 
 def broken_at(records, position, **fields):

@@ -96,6 +96,16 @@ def test_nothing_is_overwritten(tmp_path, bag, export, capsys, to):
     assert list((tmp_path / "set-v0").iterdir()) == []
 
 
+def test_what_is_stopped_leaves_nothing(tmp_path, bag, export, capsys, monkeypatch):
+    def stop(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("smm_ros.bag.export.SegmentReading.__iter__", stop)
+    assert export(bag) == 1
+    assert "nothing is left of the dataset" in capsys.readouterr().err
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["bag"]
+
+
 def test_errors_name_what_is_wrong(tmp_path, bag, export, capsys):
     assert export(tmp_path / "missing") == 1
     assert "missing" in capsys.readouterr().err
