@@ -8,7 +8,8 @@ the kills and at 100 Hz for the other, an episode every 50 transitions, a policy
 time after its start, while it starts, right after it was asked to stop or to begin the next file,
 or while metadata.yaml is being replaced; then the bag is read, repaired into a copy that rosbags
 has to read, and the recorder is started again on the same folder. What counts as lost is what was
-sent before the kill and after the first message that the killed recorder has in the bag.
+sent before the kill and after the first joint state that the killed recorder has in the bag. (What
+is kept for late readers, transitions and policies, the next recorder gets all the same.)
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ from smm_ros.ros_environment import missing_variables
 
 RATES = (10, 100)
 """Transitions per second."""
+CATCH_UP_TIME = 120.0
+"""Time in which the last recorder has to have what was sent before it, s."""
 KINDS = {"running": 0.5, "start": 0.2, "split": 0.1, "stop": 0.1, "metadata": 0.1}
 """When to kill, and how often."""
 STAMP = struct.Struct("<iI")
@@ -59,9 +62,9 @@ class Kill:
     lost: dict[str, int] = field(default_factory=dict)
     """Messages by topic."""
     seconds: float = 0.0
-    """From the first message lost to the kill."""
+    """From the first message lost, of those that nothing follows on their topic, to the kill."""
     holes: int = 0
-    """Messages missing before others that are in the bag."""
+    """Messages missing before others of their topic that are in the bag."""
     recorded: int = 0
     """Messages of all topics from this life of the recorder."""
     faults: list[str] = field(default_factory=list)
@@ -96,33 +99,38 @@ class Session:
         return kill
 
     def close(self) -> list[str]:
-        """Record once more to a good end; return what is then wrong with the bag."""
+        """Record once more until all is there, to a good end; return what is then wrong."""
         self._old = set(self.bag.glob("*.mcap"))
         recorder = self._start()
+        sent = len(self._sent()[names.TRANSITIONS])
         self._wait_for_file(recorder)
-        time.sleep(2.0)
-        self._publisher.kill()
-        self._publisher.join()
-        time.sleep(1.0)
+        end = time.monotonic() + CATCH_UP_TIME
+        while max(self._transitions(), default=-1) < sent and time.monotonic() < end:
+            time.sleep(1.0)
         recorder.terminate()
         status = recorder.wait()
+        self._publisher.kill()
+        self._publisher.join()
         faults = [] if status == 0 else [f"the last recorder ended with {status}"]
         findings, count = check(self.bag)
         faults += [f"check: {finding.text}" for finding in findings]
-        sent = [number for number, _ in self._sent()[names.TRANSITIONS]]
-        reading = read_transitions(self.bag)
-        recorded = [record.sequence for record in reading]
+        recorded = self._transitions()
         metadata = read_metadata(self.bag)
         assert metadata is not None
         gaps = int(metadata.custom_data[f"{HAND}/gaps"])
-        missing = len(set(sent) - set(recorded))
+        missing = recorded[-1] + 1 - len(recorded)
         print(
-            f"{self._rate} Hz: {len(sent)} transitions sent, {missing} not in the bag, "
-            f"{gaps} counted as missing; {count} messages in {len(metadata.files)} files"
+            f"{self._rate} Hz: {len(recorded)} transitions in the bag, {missing} missing before "
+            f"the last, {gaps} counted as missing; {count} messages in {len(metadata.files)} files"
         )
+        if recorded[-1] < sent:
+            faults.append(f"of {sent} transitions only those up to {recorded[-1]} came")
         if missing != gaps or count != metadata.num_messages:
             faults.append("counts do not agree")
         return faults
+
+    def _transitions(self) -> list[int]:
+        return [record.sequence for record in read_transitions(self.bag)]
 
     def _start(self) -> subprocess.Popen[bytes]:
         parameters = {"bag_dir": self.bag, "hands": f"[{HAND}]", "max_file_bytes": 2**21}
@@ -193,29 +201,28 @@ class Session:
         return sent
 
     def _compare(self, kill: Kill, begin: int, until: int) -> None:
-        """Note what was sent from the first message of this life on and is not in the bag."""
-        recorded, first = defaultdict(set), dict[str, int]()
-        last = dict[str, int]()
+        """Note what was sent since this life heard the hand, and is not in the bag."""
+        recorded, last = defaultdict(set), dict[str, int]()
+        heard_at = until
         for message in read_messages(self.bag) if list(self.bag.glob("*.mcap")) else ():
             topic = message.topic.name.removeprefix(f"/{HAND}/")
             seconds, nanoseconds = STAMP.unpack_from(message.data, 4)
             number = seconds * 10**9 + nanoseconds
             recorded[topic].add(number)
-            if message.log_time_ns >= begin:
-                kill.recorded += 1
-                first[topic] = min(first.get(topic, number), number)
-                last[topic] = max(last.get(topic, number), number)
+            if message.log_time_ns < begin:
+                continue
+            kill.recorded += 1
+            last[topic] = max(last.get(topic, number), number)
+            if topic == names.JOINT_STATES:
+                heard_at = min(heard_at, message.log_time_ns)
         lost_at = [until]
         for topic, messages in self._sent().items():
-            if topic not in first:
-                continue
-            gone = [
-                (n, at) for n, at in messages
-                if n > first[topic] and begin < at < until and n not in recorded[topic]
-            ]  # fmt: skip
-            kill.lost[topic] = len(gone)
-            kill.holes += sum(n < last[topic] for n, _ in gone)
-            lost_at += [at for _, at in gone]
+            sent = [(n, at) for n, at in messages if heard_at < at < until]
+            gone = [(n, at) for n, at in sent if n not in recorded[topic]]
+            end = [at for n, at in gone if n > last.get(topic, -1)]
+            kill.lost[topic] = len(end)
+            kill.holes += len(gone) - len(end)
+            lost_at += end
         kill.seconds = (until - min(lost_at)) / 1e9
 
     def _repair(self, kill: Kill) -> None:
@@ -287,14 +294,16 @@ def _row(kill: Kill) -> str:
 
 
 def _print_table(kills: list[Kill]) -> None:
-    print("\n| killed | times | lost, median (s) | lost, most (s) | transitions lost, most |")
-    print("|---|---|---|---|---|")
+    print("\n| killed | times | lost, median (s) | most (s) | transitions, most | holes |")
+    print("|---|---|---|---|---|---|")
     for kind in [*KINDS, "all"]:
         of_kind = [kill for kill in kills if kind in (kill.kind, "all")]
         seconds = [kill.seconds for kill in of_kind] or [0.0]
         lost = max((kill.lost.get(names.TRANSITIONS, 0) for kill in of_kind), default=0)
+        holes = sum(kill.holes for kill in of_kind)
         print(
-            f"| {kind} | {len(of_kind)} | {np.median(seconds):.2f} | {max(seconds):.2f} | {lost} |"
+            f"| {kind} | {len(of_kind)} | {np.median(seconds):.2f} | {max(seconds):.2f} "
+            f"| {lost} | {holes} |"
         )
 
 
