@@ -29,6 +29,7 @@ def decoder(topic: Topic) -> Callable[[bytes], Any]:
     return lambda data: store.deserialize_cdr(data, topic.type)
 
 
+@lru_cache
 def type_hash(topic: Topic) -> str:
     """Return the RIHS01 hash of a topic's definition; raises BagError where it has none."""
     store = get_typestore(Stores.EMPTY)

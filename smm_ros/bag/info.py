@@ -143,6 +143,8 @@ def _read(path: Path, news: Console) -> BagInfo:
                         status.update(escape(f"reading {path}: {count_text(number, 'message')}"))
             finally:
                 info.tails = reading.report.tails
+                names = [path.name for path in reading.report.unended]
+                info.notes += [f"{name} was not ended, or is being written" for name in names]
     except BagError as error:
         info.error = str(error)
     info.digest.end()

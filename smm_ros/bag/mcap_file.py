@@ -119,6 +119,8 @@ class FileScan:
         self.shown = shown or path
         self.end = 0
         self.tail: Tail | None = None
+        self.is_ended = False
+        """Whether the scan has come to the proper end of the file."""
         self.schemas: dict[int, Schema] = {}
         self.channels: dict[int, Channel] = {}
         self.metadata: list[tuple[int, Metadata]] = []
@@ -239,6 +241,7 @@ class FileScan:
 
     def _check_end(self, file: BinaryIO, closed: bool) -> None:
         """Hold what was passed against the counts in the summary: nothing may be hidden."""
+        self.is_ended = closed
         if not closed:
             return
         statistics = read_summary(file, file.tell()).statistics

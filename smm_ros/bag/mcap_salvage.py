@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, Metadata, Schema
 
-from smm_ros.bag.definitions import type_hash
+from smm_ros.bag.definitions import standard_definition, type_hash
 from smm_ros.bag.figures import count_text, size_text
 from smm_ros.bag.mcap_file import BagError, RawMessage, Topic, describe_channel, is_closed
 from smm_ros.bag.mcap_records import (
@@ -37,6 +37,9 @@ from smm_ros.bag.mcap_records import (
 _CHUNK_BEGIN = re.compile(rb"\x06(?=.{5}\x00\x00\x00)", re.DOTALL)
 
 
+# A schema's or a channel's opcode and a length below 2^24, near the beginning of what is lost.
+_DESCRIPTION_BEGIN = re.compile(rb"[\x03\x04](?=.{3}\x00{5}).{8}", re.DOTALL)
+_DESCRIPTIONS_WITHIN = 2**22
 _NAME_LENGTH_AT = 28  # behind two times, the size and the checksum
 _LONGEST_HEAD = RECORD.size + _NAME_LENGTH_AT + 4 + 4 + 8
 _MESSAGE_HEAD = struct.Struct("<HIQQ")
@@ -175,10 +178,9 @@ class McapSalvage:
     def _skip(self, file: BinaryIO, offset: int, size: int, error: DamageError) -> int:
         """Note a loss at `offset`; return where to go on."""
         end = len(MAGIC) if offset == 0 else _end_of(file, offset)
-        if end < size and _is_record(file, end, size):
-            self._remember(file, offset)
-        else:
+        if end >= size or not _is_record(file, end, size):
             end = _next_chunk(file, offset + 1, size)
+        self._remember(file, offset, end)
         self._lose(offset, end - offset, str(error))
         return end
 
@@ -219,31 +221,32 @@ class McapSalvage:
         elif opcode == Opcode.METADATA:
             self.metadata.append(parse(opcode, payload))
 
-    def _remember(self, file: BinaryIO, offset: int) -> None:
-        """Keep the descriptions in a chunk whose checksum does not hold, should all else fail."""
-        with suppress(DamageError):
-            file.seek(offset)
-            opcode, length = RECORD.unpack(file.read(RECORD.size))
-            if opcode == Opcode.CHUNK:
-                for kind, payload in split_records(parse_chunk(file.read(length)).data):
-                    if kind in (Opcode.SCHEMA, Opcode.CHANNEL):
-                        self._doubtful.append(parse(kind, payload))
+    def _remember(self, file: BinaryIO, offset: int, end: int) -> None:
+        """Keep the descriptions that lie in a lost stretch, should all else fail."""
+        file.seek(offset)
+        data = file.read(min(end - offset, _DESCRIPTIONS_WITHIN))
+        for match in _DESCRIPTION_BEGIN.finditer(data):
+            opcode, length = RECORD.unpack_from(data, match.start())
+            with suppress(DamageError):
+                self._doubtful.append(parse(opcode, data[match.end() : match.end() + length]))
 
     def _doubtful_topic(self, number: int) -> Topic | None:
-        """Return a topic out of a damaged chunk where the hash of its type vouches for it."""
+        """Return a topic out of a lost stretch where metadata.yaml and a hash vouch for it."""
         channels = [r for r in self._doubtful if isinstance(r, Channel) and r.id == number]
         if len(channels) != 1 or channels[0].message_encoding != "cdr":
             return None
-        wanted = channels[0].schema_id
-        schemas = [r for r in self._doubtful if isinstance(r, Schema) and r.id == wanted]
-        if len(schemas) != 1:
+        channel, told = channels[0], channels[0].metadata.get("topic_type_hash", "")
+        kinds = [kind for (name, kind) in self._known if name == channel.topic]
+        if len(kinds) != 1 or not told or self._known[channel.topic, kinds[0]] != told:
             return None
-        try:
-            topic = replace(Topic.from_records(channels[0], schemas[0]), offered_qos="")
-            is_sound = self._known.get((topic.name, topic.type)) == type_hash(topic)
-        except (UnicodeDecodeError, BagError):
-            return None
-        return topic if is_sound else None
+        for schema in self._doubtful:
+            if isinstance(schema, Schema) and schema.name == kinds[0]:
+                with suppress(UnicodeDecodeError, BagError):
+                    topic = replace(Topic.from_records(channel, schema), offered_qos="")
+                    if type_hash(topic) == told:
+                        return topic
+        definition = standard_definition(kinds[0], told)
+        return Topic(channel.topic, kinds[0], definition, told, "") if definition else None
 
 
 def _record_at(file: BinaryIO, offset: int, size: int) -> SoundRecord:

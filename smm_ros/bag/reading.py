@@ -56,6 +56,8 @@ class ReadReport:
     num_bytes: int = 0
     tails: list[Tail] = field(default_factory=list)
     """Files that end within a record: written right now, or left by a crash."""
+    unended: list[Path] = field(default_factory=list)
+    """Files without a proper end, also those that end between two records."""
 
 
 class Reading:
@@ -92,6 +94,8 @@ class Reading:
             yield BagMessage(topic, log_time_ns, publish_time_ns, data)
         if scan.tail is not None:
             report.tails.append(scan.tail)
+        if not scan.is_ended:
+            report.unended.append(file.path)
 
 
 class TransitionReading:

@@ -69,7 +69,7 @@ def repair(path: Path, out: Path, news: Console | None = None) -> RepairReport:
     report = RepairReport()
     bag = _Damaged(path, report, news or Console(quiet=True))
     topics, losses = bag.look_over()
-    if not topics and not any(account.is_ended for account in report.accounts):
+    if not topics and any(a.losses or not a.is_ended for a in report.accounts):
         raise BagError(_nothing(path, report))
     try:
         with new_folder(out) as folder:

@@ -113,7 +113,7 @@ def _from_sqlite(path: Path, account: FileAccount, *_: object) -> Iterator[Salva
             yield Salvaged(message, f"message {row.id}")
     except BagError as error:
         account.lose(str(error))
-    account.is_ended = scan.tail is None and not scan.has_side_files
+    account.is_ended = scan.is_ended
     for hole in scan.holes:
         account.lose(hole)
 

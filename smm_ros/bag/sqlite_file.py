@@ -49,9 +49,9 @@ class SqliteScan:
         """What salvaging could not read, in words."""
 
     @property
-    def has_side_files(self) -> bool:
-        """Whether a recorder is at work on the file, or was killed."""
-        return any(_sides(self.path))
+    def is_ended(self) -> bool:
+        """False where a recorder is at work on the file, or was killed."""
+        return self.tail is None and not any(_sides(self.path))
 
     def read(self, wanted: Callable[[Topic], bool]) -> Iterator[RawMessage]:
         """Yield the messages of the wanted topics as `rows` does, in the form MCAP has them."""
@@ -123,7 +123,7 @@ class SqliteScan:
     @contextmanager
     def _applied(self) -> Iterator[Path]:
         """Give a file that what lies beside it is worked into, as far as sqlite can do that."""
-        if not self.has_side_files:
+        if self.is_ended:
             yield self.path
             return
         with tempfile.TemporaryDirectory(prefix="smm_bag_") as folder:
@@ -150,7 +150,7 @@ class SqliteScan:
         return {number: self._topic(row, definitions) for number, row in found.items()}
 
     def _is_empty(self) -> bool:
-        if self.path.stat().st_size or self.has_side_files:
+        if self.path.stat().st_size or any(_sides(self.path)):
             return False
         self.tail = Tail(self.shown, 0, 0, "nothing was written yet")
         return True

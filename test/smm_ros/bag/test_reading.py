@@ -3,6 +3,7 @@
 import os
 import shutil
 from contextlib import closing
+from itertools import product
 
 import numpy as np
 import pytest
@@ -210,14 +211,14 @@ def test_what_is_no_bag_is_said(tmp_path):
         list(read_messages(tmp_path))
 
 
-@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-@pytest.mark.parametrize("compression", ["none", "storage", "message", "file"])
+@pytest.mark.parametrize(
+    ("storage", "compression"),
+    [("mcap", "storage"), *product(["mcap", "sqlite3"], ["none", "message", "file"])],
+)
 @pytest.mark.parametrize("version", [8, 9])
 def test_bags_of_another_tool_are_read_in_every_form(
     tmp_path, explore, foreign_bag, storage, compression, version
 ):
-    if (storage, compression) == ("sqlite3", "storage"):
-        pytest.skip("rosbag2 has no such form")
     records = explore(episodes=6)
     folder = foreign_bag(tmp_path / "run", records, storage, compression, version)
     for path in (folder, next(p for p in folder.iterdir() if p.suffix != ".yaml")):

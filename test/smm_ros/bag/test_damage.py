@@ -1,0 +1,205 @@
+"""Damage of any kind: the exact data or a clear word, and never a message that was not recorded.
+
+What has checksums (the messages of our own bags) is held to that bit by bit. Damage that hits
+nothing a reader goes by may go unsaid, as long as the data is exact.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smm_ros.bag.check import check
+from smm_ros.bag.finding import Level
+from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.reading import read_messages, read_transitions
+from smm_ros.bag.repair import repair
+from smm_ros.bag.topics import installed_topic
+from smm_ros.bag.writer import BagWriter
+from smm_ros.transition_wire import serialize_transition
+
+TRANSITIONS = installed_topic("/dclaw/transitions", "smm_ros/msg/Transition")
+HEADERS = installed_topic("/headers", "std_msgs/msg/Header")
+SETTINGS = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+class Bag:
+    """A bag to be damaged over and over: one file, and what a reader should find in it."""
+
+    def __init__(self, source: Path, work: Path, is_ended: bool = True) -> None:
+        self.work, self.folder, self.is_ended = work, work / "run", is_ended
+        self.content = source.read_bytes()
+        self.file = self.folder / source.name
+        self._metadata = source.parent / "metadata.yaml"
+        self.put(self.content)
+        self.messages = [_key(message) for message in read_messages(self.folder)]
+
+    def put(self, content: bytes) -> None:
+        """Lay the bag down with other content in its file."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        shutil.copy(self._metadata, self.folder)
+        self.file.write_bytes(content)
+
+    def repaired(self) -> list[Any] | None:
+        """Return the messages of a repaired copy, None where nothing could be saved."""
+        out = self.work / "repaired"
+        shutil.rmtree(out, ignore_errors=True)
+        before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in self.folder.iterdir()}
+        try:
+            repair(self.folder, out)
+        except BagError:
+            return None
+        finally:
+            after = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in self.folder.iterdir()}
+            assert after == before, "the original was changed"
+        errors = [f for f in check(out)[0] if f.level is Level.ERROR]
+        assert errors == []
+        return [_key(message) for message in read_messages(out)]
+
+
+def _key(message: Any) -> Any:
+    return message.topic.name, message.topic.type, *message[1:]
+
+
+def _is_subsequence(some: list[Any], all_of_them: list[Any]) -> bool:
+    rest = iter(all_of_them)
+    return all(message in rest for message in some)
+
+
+def _write(folder: Path, records: list[Any], close: bool) -> Path:
+    """Write three chunks of two topics."""
+    writer = BagWriter(folder, [TRANSITIONS, HEADERS])
+    for number, record in enumerate(records):
+        writer.write(TRANSITIONS.name, record.stamp_ns, serialize_transition(record))
+        writer.write(HEADERS.name, record.stamp_ns, bytes((0, 1, *[0] * 10, 1, 0, 0, 0, 0)))
+        if number % 4 == 3:
+            writer.flush()
+    copy = folder.parent / "torn" / f"{folder.name}_0.mcap"
+    copy.parent.mkdir()
+    for file in folder.iterdir():  # as a kill would leave it
+        shutil.copy(file, copy.parent)
+    writer.close()
+    return folder / copy.name if close else copy
+
+
+@pytest.fixture(params=["ended", "torn"])
+def bag(request: Any, tmp_path: Path, explore: Callable[..., Any]) -> Bag:
+    is_ended = request.param == "ended"
+    made = _write(tmp_path / "made" / "run", explore(episodes=3, steps=4), is_ended)
+    return Bag(made, tmp_path, is_ended)
+
+
+@pytest.fixture(params=[("mcap", "storage"), ("mcap", "message"), ("sqlite3", "none")])
+def foreign(
+    request: Any, tmp_path: Path, explore: Callable[..., Any], foreign_bag: Callable[..., Path]
+) -> Bag:
+    folder = foreign_bag(tmp_path / "made" / "run", explore(episodes=3), *request.param)
+    return Bag(next(p for p in folder.iterdir() if p.suffix != ".yaml"), tmp_path)
+
+
+def _assert_exact_or_told(bag: Bag) -> None:
+    reading, found, is_told = read_messages(bag.folder), [], False
+    try:
+        for message in reading:
+            found.append(_key(message))
+    except BagError:
+        is_told = True
+    assert found == bag.messages[: len(found)]
+    assert is_told or reading.report.unended or found == bag.messages
+    findings, num_messages = check(bag.folder)
+    if list(findings):
+        return
+    assert num_messages == len(bag.messages)
+    assert found == bag.messages
+
+
+@SETTINGS
+@given(data=st.data())
+def test_any_wrong_bit(bag: Bag, data: st.DataObject) -> None:
+    bit = data.draw(st.integers(0, 8 * len(bag.content) - 1))
+    content = bytearray(bag.content)
+    content[bit // 8] ^= 1 << bit % 8
+    bag.put(content)
+    _assert_exact_or_told(bag)
+    saved = bag.repaired()
+    assert saved is not None
+    assert _is_subsequence(saved, bag.messages)
+    # It costs one of three chunks; in a torn file, which describes its topics once, also a topic.
+    assert len(saved) >= len(bag.messages) * 2 // 3 // (1 if bag.is_ended else 2)
+
+
+@SETTINGS
+@given(data=st.data())
+def test_a_cut_at_any_byte(bag: Bag, data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(bag.content)))
+    bag.put(bag.content[:cut])
+    _assert_exact_or_told(bag)
+    assert _is_subsequence(bag.repaired() or [], bag.messages)
+
+
+@SETTINGS
+@given(data=st.data())
+def test_bytes_put_in_taken_out_or_overwritten(bag: Bag, data: st.DataObject) -> None:
+    start, end = sorted(data.draw(st.integers(0, len(bag.content))) for _ in range(2))
+    middle = data.draw(st.binary(max_size=200) | st.just(bytes(end - start)))
+    bag.put(bag.content[:start] + middle + bag.content[end:])
+    _assert_exact_or_told(bag)
+    assert _is_subsequence(bag.repaired() or [], bag.messages)
+
+
+@settings(SETTINGS, max_examples=25)
+@given(data=st.data())
+def test_damaged_bags_without_checksums_are_read_without_a_crash(
+    foreign: Bag, data: st.DataObject
+) -> None:
+    """A wrong bit in a message goes unnoticed there; a cut does not."""
+    content = bytearray(foreign.content)
+    place = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        content[place] ^= 1 << data.draw(st.integers(0, 7))
+        foreign.put(content)
+        for read in (read_messages, read_transitions):
+            try:
+                found = sum(1 for _ in read(foreign.folder))
+            except BagError:
+                continue
+            assert found <= len(foreign.messages)
+        check(foreign.folder)
+        with suppress(BagError):
+            repair(foreign.folder, foreign.work / f"repaired_{os.urandom(8).hex()}")
+    else:
+        foreign.put(content[:place])
+        _assert_exact_or_told(foreign)
+        assert _is_subsequence(foreign.repaired() or [], foreign.messages)
+
+
+@settings(SETTINGS, max_examples=25)
+@given(
+    content=st.binary(max_size=300)
+    | st.binary(max_size=300).map(lambda rest: b"\x89PNG\r\n\x1a\n" + rest)
+    | st.binary(max_size=300).map(lambda rest: b"#ROSBAG V2.0\n" + rest)
+    | st.binary(max_size=300).map(lambda rest: b"\x89MCAP0\r\n" + rest)
+    | st.binary(max_size=300).map(lambda rest: b"SQLite format 3\0" + rest),
+    suffix=st.sampled_from(["mcap", "db3", "mcap.zstd", "db3.zstd"]),
+)
+def test_foreign_files_give_no_message(tmp_path: Path, content: bytes, suffix: str) -> None:
+    folder = tmp_path / "run"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / f"run_0.{suffix}").write_bytes(content)
+    with suppress(BagError):
+        reading = read_messages(folder)
+        assert list(reading) == []
+        assert reading.report.tails or len(content) < 20
+    assert list(check(folder)[0])
+    with pytest.raises(BagError, match="nothing can be saved"):
+        repair(folder, tmp_path / "repaired")
