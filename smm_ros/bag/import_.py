@@ -83,11 +83,13 @@ def import_run(
     for the message, BagError and OSError where it can not be written; nothing is left there then.
     """
     runs = dataset.hands()
+    if not runs:
+        raise DatasetError("the dataset is empty")
     if run is None and len(runs) == 1:
         run = next(iter(runs))
     if run is None or run not in runs:
         asked = "several runs" if run is None else f"no run {run}"
-        numbers = ", ".join(map(str, sorted(runs))) or "none: it is empty"
+        numbers = ", ".join(map(str, sorted(runs)))
         raise DatasetError(f"the dataset holds {asked}; choose one with --run from: {numbers}")
     topics = {hand: _topic_name(hand) for hand in sorted(runs[run])}
     described = [

@@ -147,7 +147,7 @@ def edited(dataset, edit):
         (lambda t: t.take([0, 2, 1, 3]), "transition 1 of dclaw comes after 2; sort"),
         (lambda t: t.take([0, 1, 1]), "transition 1 of dclaw comes after 1"),
         (lambda t: t.set_column(2, "hand", [["no hand"] * len(t)]), "'no hand' is no name"),
-        (lambda t: t.slice(0, 0), "none: it is empty"),
+        (lambda t: t.slice(0, 0), "the dataset is empty"),
     ],
 )
 def test_a_dataset_that_makes_no_recording_is_refused(tmp_path, dataset, capsys, edit, said):
