@@ -66,8 +66,8 @@ def write_bag(folder: Path, count: int) -> None:
     writer.close()
 
 
-def measure(*words: object) -> tuple[float, float]:
-    """Run Python with these words; return the seconds it took and its peak memory in MB."""
+def measure(*words: object) -> tuple[float, float, float]:
+    """Run Python with these words; return its time and CPU time in s, and peak memory in MB."""
     start = time.monotonic()
     sink = os.open(os.devnull, os.O_WRONLY)
     command = [sys.executable, *map(str, words)]
@@ -77,7 +77,8 @@ def measure(*words: object) -> tuple[float, float]:
     _, status, usage = os.wait4(process, 0)
     os.close(sink)
     assert os.waitstatus_to_exitcode(status) == 0, command
-    return time.monotonic() - start, usage.ru_maxrss / 1024
+    taken = time.monotonic() - start
+    return taken, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def size(folder: Path) -> float:
@@ -85,11 +86,12 @@ def size(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def report(name: str, count: int, seconds: float, memory: float, written: float) -> None:
+def report(name: str, count: int, taken: tuple[float, float, float], written: float) -> None:
     """Print one line."""
-    rate = count / seconds
+    seconds, cpu, memory = taken
     print(
-        f"  {name:<16}{rate:>9.0f}/s{seconds:>8.1f} s{memory:>8.0f} MB{written:>9.1f} MB",
+        f"  {name:<16}{count / seconds:>9.0f}/s{seconds:>8.1f} s{cpu:>8.1f} s CPU"
+        f"{memory:>8.0f} MB{written:>9.1f} MB",
         flush=True,
     )
 
@@ -105,14 +107,14 @@ def main() -> None:
             folder = Path(name)
             bag = folder / "bag"
             write_bag(bag, count)
-            print(f"{count} transitions, bag of {size(bag):.1f} MB; rate, time, memory, written")
-            report("read", count, *measure("-c", READ, bag), 0.0)
+            print(f"{count} transitions, bag of {size(bag):.1f} MB; rate, time, memory, size")
+            report("read", count, measure("-c", READ, bag), 0.0)
             for to in FORMATS:
                 out, back = folder / f"{to}-v0", folder / f"{to}-bag"
                 taken = measure(*cli, "export", bag, "--to", to, "--out", out)
-                report(f"export {to}", count, *taken, size(out))
+                report(f"export {to}", count, taken, size(out))
                 taken = measure(*cli, "import", out, "--out", back)
-                report(f"import {to}", count, *taken, size(back))
+                report(f"import {to}", count, taken, size(back))
 
 
 if __name__ == "__main__":
