@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy
 from rclpy.validate_full_topic_name import validate_full_topic_name
 
+from smm_ros.bag.definitions import type_hash
 from smm_ros.bag.mcap_file import BagError, Topic
 from smm_ros.bag.recorded_qos import publisher_qos
 from smm_ros.bag.topics import installed_topic
@@ -28,14 +29,18 @@ class NotPlayableError(Exception):
 class Outlet:
     """Publishes the serialised messages of one topic."""
 
-    def __init__(self, node: Node, topic: Topic, name: str) -> None:
-        """Make the publisher of a recorded topic under a name.
+    def __init__(self, node: Node, recorded: Sequence[Topic], name: str) -> None:
+        """Make the publisher of a topic, as it was recorded, under a name.
 
-        Raises NotPlayableError where the type is not installed as it was recorded.
+        Raises NotPlayableError where its type is not installed as it was recorded throughout.
         """
         self.count = 0
         """Messages published."""
-        kind, qos = _message_type(topic), publisher_qos(topic)
+        kinds = {_message_type(topic) for topic in recorded}
+        if len(kinds) > 1:
+            types = " and ".join(sorted({topic.type for topic in recorded}))
+            raise NotPlayableError(f"it was recorded with the types {types}")
+        kind, qos = kinds.pop(), publisher_qos(*recorded)
         self._publisher = node.create_publisher(kind, name, qos)
         # Readers of a topic mostly keep as much as its writers.
         keeps_all = qos.history is HistoryPolicy.KEEP_ALL
@@ -88,6 +93,14 @@ def _message_type(topic: Topic) -> Any:
         here = installed_topic(topic.name, topic.type).type_hash
     except (ImportError, AttributeError, ValueError, BagError):
         raise NotPlayableError(f"{topic.type} is not installed") from None
-    if topic.type_hash and topic.type_hash != here:
+    if (topic.type_hash or _defined_hash(topic) or here) != here:
         raise NotPlayableError(f"{topic.type} has another layout here than in the bag")
     return kind
+
+
+def _defined_hash(topic: Topic) -> str:
+    """Return the hash of the definition in the bag, empty where it can not be told."""
+    try:
+        return type_hash(topic)
+    except BagError:
+        return ""

@@ -58,11 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("bags", nargs="+", type=Path, help="folders of bags, or single files")
     add_options(parser, PlaySettings, leave_out=("loop", "start_paused"))
-    for flag, text in (
-        ("loop", "begin again at the end, until Ctrl-C"),
-        ("start_paused", "wait for a key before the first message"),
+    for flags, text in (
+        (["--loop"], "begin again at the end, until Ctrl-C"),
+        (["--start_paused", "--start-paused"], "wait for a key before the first message"),
     ):
-        parser.add_argument(f"--{flag}", action="store_true", default=argparse.SUPPRESS, help=text)
+        parser.add_argument(*flags, action="store_true", default=argparse.SUPPRESS, help=text)
     return parser
 
 

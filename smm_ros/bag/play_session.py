@@ -6,7 +6,6 @@ import heapq
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,8 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
-from smm_ros.bag.mcap_file import BagError, Topic
+from smm_ros.bag.contents import read_contents
+from smm_ros.bag.mcap_file import BagError
 from smm_ros.bag.outlet import NotPlayableError, Outlet, check_name
 from smm_ros.bag.play_keys import Key, Keys
 from smm_ros.bag.play_settings import PlaySettings
@@ -45,8 +45,8 @@ class PlaySession:
     def __init__(self, bags: Sequence[Path], settings: PlaySettings, keys: Keys) -> None:
         """Look through the bags; raises BagError or ConfigError where they can not be played."""
         self._bags, self._settings, self._keys = bags, settings, keys
-        self._topics, self._counts, self._start_ns, self._end_ns = _look_through(bags)
-        self._names = settings.names(self._topics)
+        self._contents = read_contents(bags)
+        self._names = settings.names(self._contents.topics)
         for name in self._names.values():
             check_name(name)
 
@@ -107,9 +107,10 @@ class PlaySession:
         outlets: dict[str, Outlet] = {}
         for recorded, name in self._names.items():
             try:
-                outlets[recorded] = Outlet(self._node, self._topics[recorded], name)
+                outlets[recorded] = Outlet(self._node, self._contents.topics[recorded], name)
             except NotPlayableError as error:
-                _tell(f"{recorded} is not played ({self._counts[recorded]} messages): {error}")
+                count = self._contents.counts[recorded]
+                _tell(f"{recorded} is not played ({count} messages): {error}")
         if not outlets:
             raise BagError("none of the topics can be played; build their message packages first")
         return outlets
@@ -139,7 +140,7 @@ class PlaySession:
         while is_first or settings.loop:
             time.sleep(settings.delay)
             with ReadAhead(_in_time(self._bags, outlets)) as messages:
-                span = settings.span(self._start_ns)
+                span = settings.span(self._contents.start_ns)
                 events = time_line(messages, span, settings.max_gap_ns, tick_ns)
                 player.play(events, settings.rate, is_first and settings.start_paused)
             is_first = False
@@ -152,25 +153,11 @@ class PlaySession:
 
     def _show(self, stamp_ns: int, is_held: bool) -> None:
         if sys.stderr.isatty():
-            place = (stamp_ns - self._start_ns) / 1e9
-            whole = (self._end_ns - self._start_ns) / 1e9
+            start, end = self._contents.start_ns, self._contents.end_ns
+            place, whole = (stamp_ns - start) / 1e9, (end - start) / 1e9
             held = "  held" if is_held else ""
             sys.stderr.write(f"\r\x1b[K{place:.1f} of {whole:.1f} s{held}")
             sys.stderr.flush()
-
-
-def _look_through(bags: Sequence[Path]) -> tuple[dict[str, Topic], Counter[str], int, int]:
-    """Return topics and counts by name, and the first and the last log time, ns."""
-    topics: dict[str, Topic] = {}
-    counts: Counter[str] = Counter()
-    start, end = sys.maxsize, 0
-    for message in read_messages(list(bags)):
-        topics[message.topic.name] = message.topic
-        counts[message.topic.name] += 1
-        start, end = min(start, message.log_time_ns), max(end, message.log_time_ns)
-    if not topics:
-        raise BagError(f"there is no message in {', '.join(map(str, bags))}")
-    return topics, counts, start, end
 
 
 def _in_time(bags: Sequence[Path], topics: Collection[str]) -> Iterator[BagMessage]:

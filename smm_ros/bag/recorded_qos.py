@@ -27,14 +27,14 @@ DEPTH = 10
 _FOREVER = 2**31 - 1
 
 
-def publisher_qos(topic: Topic) -> QoSProfile:
-    """Return a quality that suits every subscriber that any recorded publisher suited.
+def publisher_qos(*topics: Topic) -> QoSProfile:
+    """Return a quality that suits every subscriber that any publisher of the topics suited.
 
     One profile is kept as it is. Of several the strongest promise is taken in each respect: a
     publisher may offer more than is asked for, never less. Raises BagError where the bag's text
     is none.
     """
-    profiles = _profiles(topic)
+    profiles = [profile for topic in topics for profile in _profiles(topic)]
     histories = [_policy(HistoryPolicy, profile, "history") for profile in profiles]
     reliabilities = [_policy(ReliabilityPolicy, profile, "reliability") for profile in profiles]
     durabilities = [_policy(DurabilityPolicy, profile, "durability") for profile in profiles]

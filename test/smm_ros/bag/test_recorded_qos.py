@@ -71,6 +71,8 @@ def test_of_several_publishers_every_one_s_subscribers_are_suited():
             assert qos_check_compatible(offered, asked)[0] is not QoSCompatibility.ERROR
     deep = publisher_qos(topic(profile(*kinds[0], depth=3), profile(*kinds[0], depth=30)))
     assert deep.depth == 30
+    apart = publisher_qos(topic(profile(*kinds[0], depth=3)), topic(profile(*kinds[3], depth=30)))
+    assert apart == deep
 
 
 def test_times_are_kept_and_no_limit_stays_none():
