@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from smm_ros.graph import GraphError, arguments, graph_names, render
@@ -5,7 +7,7 @@ from smm_ros.parameter_file import get_setting, read_parameter_file
 
 REQUIRED = {
     "sim", "port", "baud_rate", "namespace", "record", "bag_dir", "config", "seed",
-    "num_skills", "real_time_factor", "checkpoint", "log_level",
+    "num_skills", "real_time_factor", "checkpoint", "bags", "log_level",
 }  # fmt: skip
 
 
@@ -79,6 +81,16 @@ def test_bag_is_written_where_the_trainer_reads_it(tmp_path):
     graph = dclaw(tmp_path, bag_dir=str(tmp_path / "elsewhere"))
     bag = parameters(graph, "recorder")["bag_dir"]
     assert bag == parameters(graph, "trainer")["bag"] == str(tmp_path / "elsewhere")
+
+
+def test_bags_of_earlier_runs_are_the_trainers_as_a_list_of_absolute_paths(tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_text("/**/trainer: {ros__parameters: {bags: [/theirs]}}\n")
+    left = dclaw(tmp_path, config=str(config))
+    assert parameters(left, "trainer")["bags"] == ["/theirs"]
+    given = dclaw(tmp_path, config=str(config), bags="[/a, b]")
+    assert parameters(given, "trainer")["bags"] == ["/a", str(Path.cwd() / "b")]
+    assert "bags" not in parameters(dclaw(tmp_path), "trainer")
 
 
 def test_all_but_the_hand_follow_simulated_time(tmp_path):

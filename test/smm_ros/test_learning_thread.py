@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from smm_core import checkpoint
-from smm_core.config import ConfigError
 from smm_core.densities.density import DensityConfig
 from smm_core.densities.vae import VAEConfig
 from smm_core.history import HistoryConfig
@@ -212,11 +211,6 @@ def test_stopping_does_not_wait_for_the_bag(start, tmp_path):
     begin = time.monotonic()
     run.thread.stop()
     assert time.monotonic() - begin < 1.0
-
-
-def test_it_needs_a_hand():
-    with pytest.raises(ConfigError, match="at least one hand"):
-        TrainerConfig(hands=("/",))
 
 
 def test_a_transition_that_is_no_number_stops_it_with_the_reason(start, make_record):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from smm_core import checkpoint
-from smm_core.config import ConfigError, from_mapping
+from smm_core.config import from_mapping
 from smm_core.learner import Learner, LearnerConfig
 from smm_core.transitions import Layout
 from smm_ros.bag.mcap_file import BagError
@@ -166,15 +166,3 @@ def test_what_was_learnt_off_line_is_begun_with(records, bag_of, tmp_path):
     fed(begun.learner, *records(*range(12)))
     assert begun.learner.updates_owed == 2
     assert begun.learner.snapshot().version == 4
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"bags": ("a",), "checkpoint": "b"}, "give one of them"),
-        ({"bags": ("a", "runs/../bag"), "bag": "bag"}, "the bag of this run"),
-    ],
-)
-def test_settings_by_which_something_would_count_twice_are_refused(settings, words):
-    with pytest.raises(ConfigError, match=words):
-        TrainerConfig(**settings)
