@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from smm_core.offline.fit_config import FitConfig
-from smm_core.offline.state_samples import StateSamples
+from smm_core.offline.state_samples import FitError, StateSamples
 from smm_core.state_space import StateConfig, StateSpace
 from smm_core.targets.target import SUGGESTED
 from smm_ros.dclaw.task import OBS_NAMES, VALVE_COS, VALVE_SIN
@@ -36,11 +36,15 @@ class FitStream:
     angle with a uniform target, as in config/dclaw.yaml, unless the settings name a state.
     """
 
-    def __init__(self, config: FitConfig) -> None:
+    def __init__(self, config: FitConfig, obs_size: int | None = None) -> None:
+        """Start empty; with an `obs_size` known beforehand all is made at once.
+
+        Raises ConfigError for settings that do not fit the observation.
+        """
         self.hands: dict[str, HandCounts] = {}
         self._config = config
         self._expected: Counter[str] = Counter()
-        self._samples: StateSamples | None = None
+        self._samples = None if obs_size is None else _samples(config, obs_size)
 
     @property
     def num_transitions(self) -> int:
@@ -59,19 +63,21 @@ class FitStream:
         fit its observation.
         """
         if self._samples is None:
-            size = len(record.next_observation)
-            self._samples = StateSamples(with_defaults(self._config, size), size)
+            self._samples = _samples(self._config, len(record.next_observation))
         recording = self._count(record)
         stretch = f"{record.hand} {recording} {record.episode} {record.step // STRETCH}"
         self._samples.add(record.next_observation, record.skill, record.log_p_shaping, stretch)
 
     def samples(self, still_to_come: Iterable[TransitionRecord] = ()) -> StateSamples:
-        """Return what came so far and these transitions besides; the stream stays as it is."""
+        """Return what came so far and these transitions besides; the stream stays as it is.
+
+        Raises FitError where nothing came.
+        """
         stream = copy.deepcopy(self)
         for record in still_to_come:
             stream.add(record)
-        if stream._samples is None:
-            return StateSamples(replace(self._config, density=FitConfig().density), 1)
+        if stream._samples is None or not stream.num_transitions:
+            raise FitError("there are no transitions to fit to")
         return stream._samples.copy()
 
     def _count(self, record: TransitionRecord) -> int:
@@ -85,6 +91,10 @@ class FitStream:
         self._expected[record.hand] = record.sequence + 1
         counts.transitions += 1
         return counts.recordings
+
+
+def _samples(config: FitConfig, obs_size: int) -> StateSamples:
+    return StateSamples(with_defaults(config, obs_size), obs_size)
 
 
 def with_defaults(config: FitConfig, obs_size: int) -> FitConfig:

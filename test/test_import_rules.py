@@ -71,7 +71,7 @@ CORE_LEVELS = {
     "offline.state_bins": 9,
     "offline.fit_figures": 10,
     "offline.model_fit": 11,
-    "offline.fit_picture": 17,
+    "offline.fit_picture": 11,
     "evaluation.trained_runs": 12,
     "evaluation.groups": 13,
     "evaluation.player": 13,

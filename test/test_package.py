@@ -113,7 +113,9 @@ def test_the_installed_interface_is_that_of_the_checkout(path):
     assert installed.read_text() == path.read_text(), "build the messages again: make setup"
 
 
-@pytest.mark.parametrize("name", ["hand", "policy_server", "trainer", "recorder"])
+@pytest.mark.parametrize(
+    "name", ["hand", "policy_server", "trainer", "recorder", "density_fitter"]
+)
 def test_an_executable_starts_the_node_of_its_name(name):
     script = ROOT / "scripts" / name
     assert script.stat().st_mode & 0o111

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from smm_core.evaluation.marginals import Array
-from smm_core.evaluation.plots import COLORS
 from smm_core.generators import Generators
 from smm_core.offline.fit_figures import FitFigures
 from smm_core.offline.fitted_models import FittedModels
@@ -122,11 +121,10 @@ class _Painter:
         curves = [self._curve(skill, place, edges) for skill in range(self.models.num_skills)]
         x = curves[0][0]
         whole = sum(s * y for s, (_, y) in zip(self.shares, curves, strict=True))
-        axes.plot(x, whole, color=COLORS[0], linewidth=2, label=self.line)
+        axes.plot(x, whole, color="C0", linewidth=2, label=self.line)
         for skill, (_, y) in enumerate(curves[:MOST_SKILLS] if len(curves) > 1 else []):
-            color = COLORS[(skill + 1) % len(COLORS)]
             label = f"p(z) q(s|z), z = {skill}"
-            axes.plot(x, self.shares[skill] * y, color=color, linewidth=1.1, label=label)
+            axes.plot(x, self.shares[skill] * y, f"C{skill + 1}", linewidth=1.1, label=label)
 
     def _curve(self, skill: int, place: int, edges: Array) -> tuple[Array, Array]:
         """Return where a skill's marginal density is known, and its values there."""

@@ -49,6 +49,12 @@ class JointTopics(Config):
                 f"{self.joint_states!r}, expected two names that begin with a slash, or none"
             )
 
+    def of_hand(self, hand: str) -> tuple[str, str]:
+        """Return the topics of a hand's joint states and joint commands."""
+        if self.joint_states.startswith("/"):
+            return self.joint_states, self.joint_command
+        return f"/{hand}/{self.joint_states}", f"/{hand}/{self.joint_command}"
+
     def hand(self, topic: str, topic_type: str) -> str | None:
         """Return the hand that a topic belongs to, without slashes; None for any other topic."""
         wanted = {STATE_TYPE: self.joint_states, COMMAND_TYPE: self.joint_command}.get(topic_type)

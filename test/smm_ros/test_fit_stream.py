@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from smm_core.config import from_mapping
+from smm_core.config import ConfigError, from_mapping
 from smm_core.offline.fit_config import FitConfig
-from smm_core.offline.model_fit import fit_models
 from smm_core.offline.state_samples import FitError
 from smm_core.state_space import StateSpace
 from smm_ros.fit_stream import STRETCH, FitStream, coordinate_names, with_defaults
@@ -74,7 +73,17 @@ def test_the_samples_are_those_so_far_and_more_where_it_is_given(stream_of, make
 
 def test_a_stream_of_nothing_can_not_be_fitted():
     with pytest.raises(FitError, match="there are no transitions to fit to"):
-        fit_models(FitStream(CONFIG).samples())
+        FitStream(CONFIG).samples()
+    with pytest.raises(FitError, match="there are no transitions to fit to"):
+        FitStream(CONFIG, 12).samples()
+
+
+def test_where_the_observation_is_known_wrong_settings_are_too(make_record):
+    config = from_mapping(FitConfig, {"state": {"linear": [12]}})
+    with pytest.raises(ConfigError, match="entry 12 is outside the observation of 12"):
+        FitStream(config, 12)
+    with pytest.raises(FitError, match=r"shape \(3,\), expected \(12,\)"):
+        FitStream(CONFIG, 12).add(make_record(0, 3))
 
 
 def test_the_dclaw_is_matched_by_its_valve_unless_something_is_named():
