@@ -85,10 +85,9 @@ def _current_qos(text: str) -> str:
     """Return offered profiles with the words of version 9; none where the text is damaged."""
     try:
         profiles = yaml.safe_load(text) or []
-        words = [
-            {k: _QOS_WORDS.get(k, {}).get(v, v) for k, v in profile.items()}
-            for profile in profiles
-        ]
-    except (yaml.YAMLError, AttributeError, TypeError):
+        for profile in profiles:
+            for name, words in _QOS_WORDS.items():
+                profile[name] = words.get(profile[name], profile[name])
+    except (yaml.YAMLError, AttributeError, TypeError, KeyError):
         return ""
-    return dump_yaml(words) if words else ""
+    return dump_yaml(profiles) if profiles else ""
