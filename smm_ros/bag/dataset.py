@@ -1,50 +1,22 @@
-"""The transitions of bags as learners want them: episodes, each without a break in the middle."""
+"""The transitions of bags as datasets hold them: segments, and what became of the rest."""
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from smm_ros.bag.reading import read_transitions
-from smm_ros.dclaw.spec import CONTROL_PERIOD, JOINT_NAMES
-from smm_ros.dclaw.task import OBS_NAMES
+from smm_ros.bag.segment import Layout, Segment, split
 from smm_ros.records import TransitionRecord
-
-PERIOD_NS = round(CONTROL_PERIOD * 1e9)
-"""Control period, ns."""
-
-SCALARS: dict[str, type[np.generic]] = {
-    "stamp_ns": np.int64,
-    "sequence": np.uint64,
-    "episode": np.uint64,
-    "step": np.uint32,
-    "skill": np.uint32,
-    "policy_version": np.uint64,
-    "log_p_shaping": np.float32,
-    "terminated": np.bool_,
-    "truncated": np.bool_,
-}
-"""Fields of a TransitionRecord that are one number each, with the types of Transition.msg."""
-
-VECTORS = ("observation", "action", "next_observation")
-"""Fields of a TransitionRecord that are float32 arrays."""
-
-ROWS = 2**16
-"""Transitions that are gathered before they are written together: about 10 MB."""
 
 SPLIT, LEAVE_OUT = "split", "leave_out"
 BROKEN_EPISODES = (SPLIT, LEAVE_OUT)
 """What can become of an episode with a part missing."""
-
-_OBS_UNITS = (*["rad"] * len(JOINT_NAMES), "1", "1", "rad/s")
 
 
 class DatasetError(Exception):
@@ -52,60 +24,18 @@ class DatasetError(Exception):
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How many numbers an observation and an action have, and what they are."""
+class Choice:
+    """What is taken of the bags."""
 
-    obs_size: int
-    action_size: int
-
-    @property
-    def is_dclaw(self) -> bool:
-        """Whether they are those of `smm_ros.dclaw.task`; a bag tells no more than the sizes."""
-        return (self.obs_size, self.action_size) == (len(OBS_NAMES), len(JOINT_NAMES))
-
-    @property
-    def observation_names(self) -> list[str]:
-        """Names of the observation's entries, obs_size of them."""
-        return list(OBS_NAMES) if self.is_dclaw else _numbered("observation", self.obs_size)
-
-    @property
-    def action_names(self) -> list[str]:
-        """Names of the action's entries, action_size of them."""
-        return list(JOINT_NAMES) if self.is_dclaw else _numbered("action", self.action_size)
-
-    def describe(self) -> dict[str, Any]:
-        """Return what a dataset says about itself, ready for JSON; units are SI's, 1: none."""
-        return {
-            "version": _version(),
-            "control_period": CONTROL_PERIOD,
-            "observation_names": self.observation_names,
-            "observation_units": list(_OBS_UNITS) if self.is_dclaw else None,
-            "action_names": self.action_names,
-            "action_units": ["1"] * self.action_size,
-            "log_p_shaping_unit": "nat",
-        }
+    hands: Collection[str] = ()
+    """Names of hands; none: all of them."""
+    broken_episodes: str = SPLIT
+    """One of BROKEN_EPISODES."""
+    joint_topics: Mapping[str, str] = field(default_factory=dict)
+    """Settings of `joint_messages.JointTopics`, for bags without transitions."""
 
 
-@dataclass(frozen=True)
-class Segment:
-    """Control periods of one episode that follow one another without a break, n of them.
-
-    Each one's next observation is, bit for bit, the observation of the one after it.
-    """
-
-    run: int
-    """Number of the bag among those that the dataset is made of, from 0."""
-    hand: str
-    columns: dict[str, NDArray[Any]]
-    """By the names in SCALARS, (n,), and in VECTORS, (n, size)."""
-
-    def __len__(self) -> int:
-        return len(self.columns["step"])
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether it ends as the episode did, by its task or its time limit."""
-        return bool(self.columns["terminated"][-1] or self.columns["truncated"][-1])
+EVERYTHING = Choice()
 
 
 @dataclass
@@ -121,6 +51,8 @@ class DatasetReport:
     """Episodes with a part missing at the beginning, in the middle or at the end."""
     left_out: int = 0
     """Transitions of broken episodes that were not handed on."""
+    assembled: int = 0
+    """Transitions put together from joint states and joint commands."""
     doubled: int = 0
     """Transitions that the bags hold more than once."""
     missing: Counter[str] = field(default_factory=Counter)
@@ -136,23 +68,23 @@ class SegmentReading:
     def __init__(
         self,
         paths: Sequence[Path],
-        hands: Collection[str] = (),
-        broken_episodes: str = SPLIT,
+        choice: Choice = EVERYTHING,
         tell: Callable[[int], None] = lambda transitions: None,
     ) -> None:
-        """Read the bags at these paths, each a run of its own, of all hands or the named.
+        """Read the bags at these paths, each a run of its own.
 
-        Looks up the layout of the first transition. `tell` is called, over and over, with the
-        number of transitions handed on. Raises DatasetError where there is none, BagError where
-        a bag can not be read.
+        Where a bag has no transitions they are assembled from joint states and joint commands.
+        Looks up the layout of the first. `tell` is called, over and over, with the number of
+        transitions handed on. Raises DatasetError where there is none, BagError where a bag can
+        not be read or has none at all.
         """
         self.report = DatasetReport()
         self.paths = list(paths)
-        self._hands, self._broken_episodes, self._tell = hands, broken_episodes, tell
+        self._choice, self._tell = choice, tell
         first = next((record for path in paths for record in self._records(path)), None)
         if first is None:
-            whose = f" of {', '.join(sorted(hands))}" if hands else ""
-            raise DatasetError(f"no transitions{whose} in {', '.join(map(str, paths))}")
+            hands, bags = ", ".join(sorted(choice.hands)), ", ".join(map(str, paths))
+            raise DatasetError(f"no transitions of {hands} in {bags}")
         self.layout = Layout(len(first.observation), len(first.action))
 
     def __iter__(self) -> Iterator[Segment]:
@@ -189,16 +121,28 @@ class SegmentReading:
             yield from self._finish(run, episode)
 
     def _records(self, path: Path) -> Iterator[TransitionRecord]:
-        reading, num_records = read_transitions(path), 0
-        for record in reading:
-            num_records += 1
-            if not self._hands or record.hand in self._hands:
+        recorded, num_recorded = read_transitions(path), 0
+        for record in recorded:
+            num_recorded += 1
+            if self._is_chosen(record):
                 yield record
-        self.report.doubled += reading.report.num_messages - num_records
+        self.report.doubled += recorded.report.num_messages - num_recorded
+        tails = recorded.report.tails
+        if not num_recorded:
+            # Not above: assembling takes torch along, which takes seconds to load.
+            joints = importlib.import_module("smm_ros.bag.joint_messages")
+            assembled = joints.JointReading(path, joints.JointTopics(**self._choice.joint_topics))
+            for record in filter(self._is_chosen, assembled):
+                self.report.assembled += 1
+                yield record
+            tails = assembled.report.tails
         self.report.torn += [
             f"{tail.path}: {tail.num_bytes} bytes from byte {tail.offset} on, {tail.reason}"
-            for tail in reading.report.tails
+            for tail in tails
         ]
+
+    def _is_chosen(self, record: TransitionRecord) -> bool:
+        return not self._choice.hands or record.hand in self._choice.hands
 
     def _check(self, record: TransitionRecord) -> None:
         sizes = Layout(len(record.observation), len(record.action))
@@ -215,7 +159,7 @@ class SegmentReading:
         is_whole = len(segments) == 1 and records[0].step == 0 and segments[0].is_ended
         report.episodes += 1
         report.broken_episodes += not is_whole
-        if not is_whole and self._broken_episodes == LEAVE_OUT:
+        if not is_whole and self._choice.broken_episodes == LEAVE_OUT:
             report.left_out += len(records)
             return
         report.hands.add(records[0].hand)
@@ -250,72 +194,3 @@ class DatasetReading(ABC):
     @abstractmethod
     def records(self, run: int) -> Iterator[TransitionRecord]:
         """Yield the transitions of a run; raises DatasetError for those that can not be read."""
-
-
-def batches(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
-    """Yield the segments in lists of at least ROWS transitions, the last of what is left."""
-    waiting, rows = list[Segment](), 0
-    for segment in segments:
-        waiting.append(segment)
-        rows += len(segment)
-        if rows >= ROWS:
-            yield waiting
-            waiting, rows = [], 0
-    if waiting:
-        yield waiting
-
-
-def split(records: Sequence[TransitionRecord], run: int = 0) -> list[Segment]:
-    """Return the transitions of one episode as segments, cut wherever a part is missing.
-
-    That is where the sequence or the step does not go up by one, where the task or the time
-    limit ended it, where a state was missed (the stamp is more than half a period off) and
-    where an observation is another one than the step before led to.
-    """
-    columns: dict[str, NDArray[Any]] = {
-        name: np.array([getattr(record, name) for record in records], kind)
-        for name, kind in SCALARS.items()
-    }
-    for name in VECTORS:
-        columns[name] = np.stack([getattr(record, name) for record in records]).astype(np.float32)
-    starts = [0, *(np.flatnonzero(_breaks(columns)) + 1).tolist()]
-    return [
-        Segment(run, records[0].hand, {name: all_[start:end] for name, all_ in columns.items()})
-        for start, end in zip(starts, [*starts[1:], len(records)], strict=True)
-    ]
-
-
-def records_of(
-    hands: Sequence[str], columns: dict[str, NDArray[Any]]
-) -> Iterator[TransitionRecord]:
-    """Yield the transitions of which these are the columns, as in Segment, with n hands."""
-    scalars = [columns[name].tolist() for name in SCALARS]
-    vectors = [columns[name] for name in VECTORS]
-    for hand, *values in zip(hands, *scalars, *vectors, strict=True):
-        yield TransitionRecord(hand=hand, **dict(zip((*SCALARS, *VECTORS), values, strict=True)))
-
-
-def _breaks(columns: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
-    """Return for each transition but the last whether the next one is not its successor."""
-    ended = columns["terminated"] | columns["truncated"]
-    late = np.diff(columns["stamp_ns"]) - PERIOD_NS
-    led_to = columns["next_observation"][:-1].view(np.uint32)
-    follows = columns["observation"][1:].view(np.uint32)
-    return (
-        (np.diff(columns["sequence"]) != 1)
-        | (np.diff(columns["step"].astype(np.int64)) != 1)
-        | ended[:-1]
-        | (np.abs(late) > PERIOD_NS // 2)
-        | (led_to != follows).any(axis=1)
-    )
-
-
-def _numbered(name: str, size: int) -> list[str]:
-    return [f"{name}_{number}" for number in range(size)]
-
-
-def _version() -> str:
-    try:
-        return metadata.version("smm-ros")
-    except metadata.PackageNotFoundError:  # a workspace of colcon has no such entry
-        return "unknown"

@@ -11,14 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from smm_ros.bag.dataset import (
-    SCALARS,
-    VECTORS,
-    DatasetError,
-    DatasetReading,
-    Segment,
-    records_of,
-)
+from smm_ros.bag.dataset import DatasetError, DatasetReading
+from smm_ros.bag.segment import SCALARS, VECTORS, Segment, records_of
 from smm_ros.records import TransitionRecord
 
 FIELDS = ("run", "hand", *SCALARS, *VECTORS)
@@ -69,8 +63,7 @@ class TableReading(DatasetReading):
         """
         self.notes = []
         self._files, self._names = files, dict(names)
-        for path in files:
-            self._check(path)
+        self.num_rows = sum(map(self._check, files))
 
     def hands(self) -> dict[int, set[str]]:
         """Return the hands of each run."""
@@ -103,9 +96,11 @@ class TableReading(DatasetReading):
             except (OSError, pa.ArrowException) as error:
                 raise DatasetError(f"can not read {path}: {error}") from error
 
-    def _check(self, path: Path) -> None:
+    def _check(self, path: Path) -> int:
+        """Return how many rows a file has."""
         try:
-            there = set(pq.read_schema(path).names)
+            with pq.ParquetFile(path) as file:
+                there, num_rows = set(file.schema_arrow.names), file.metadata.num_rows
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"can not read {path}: {error}") from error
         lacking = sorted(set(self._names.values()) - there)
@@ -114,6 +109,7 @@ class TableReading(DatasetReading):
                 f"{path} lacks {', '.join(lacking)}; expected the columns that smm bag "
                 "export writes"
             )
+        return int(num_rows)
 
 
 def _text(path: Path, batch: pa.RecordBatch, name: str) -> list[str]:

@@ -11,8 +11,17 @@ from pathlib import Path
 
 from rich.console import Console
 
+from smm_core.config import ConfigError
 from smm_core.options import OptionParser
-from smm_ros.bag.dataset import BROKEN_EPISODES, SPLIT, DatasetError, DatasetReport, SegmentReading
+from smm_ros.bag.dataset import (
+    BROKEN_EPISODES,
+    EVERYTHING,
+    SPLIT,
+    Choice,
+    DatasetError,
+    DatasetReport,
+    SegmentReading,
+)
 from smm_ros.bag.new_folder import FolderError, new_folder
 from smm_ros.bag.reading import BagError
 
@@ -27,6 +36,9 @@ FORMATS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the dataset and return the exit status."""
     options = _parser().parse_args(argv)
+    topics = {"joint_states": options.joint_states, "joint_command": options.joint_command}
+    named = {name: topic for name, topic in topics.items() if topic is not None}
+    choice = Choice(options.hand, options.broken_episodes, named)
     start = time.monotonic()
     try:
         with Console(stderr=True).status("") as status:
@@ -34,14 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 options.paths,
                 options.to,
                 options.out,
-                options.hand,
-                options.broken_episodes,
+                choice,
                 lambda transitions: status.update(f"{transitions} transitions"),
             )
     except KeyboardInterrupt:
         print("stopped; nothing is left of the dataset", file=sys.stderr)
         return 1
-    except (BagError, DatasetError, FolderError, OSError) as error:
+    except (BagError, ConfigError, DatasetError, FolderError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     seconds = time.monotonic() - start
@@ -54,21 +65,20 @@ def export(
     paths: Sequence[Path],
     to: str,
     out: Path,
-    hands: Sequence[str] = (),
-    broken_episodes: str = SPLIT,
+    choice: Choice = EVERYTHING,
     tell: Callable[[int], None] = lambda transitions: None,
 ) -> DatasetReport:
     """Write the transitions of bags into the new folder `out`, in one of FORMATS.
 
     `tell` is called, over and over, with the number of those read so far.
 
-    Raises BagError where a bag can not be read to its end, DatasetError where its transitions
-    do not fit, FolderError where `out` is there already and OSError where it can not be
-    written; nothing is left there then.
+    Raises BagError where a bag can not be read to its end, ConfigError for topics that do not
+    fit each other, DatasetError where its transitions do not fit, FolderError where `out` is
+    there already and OSError where it can not be written; nothing is left there then.
     """
     out = out.expanduser().absolute()
     with new_folder(out) as folder:
-        reading = SegmentReading(paths, hands, broken_episodes, tell)
+        reading = SegmentReading(paths, choice, tell)
         importlib.import_module(FORMATS[to]).write_dataset(folder, reading, out)
     return reading.report
 
@@ -84,6 +94,8 @@ def _told(report: DatasetReport, broken_episodes: str) -> list[str]:
         told.append(
             f"  {report.broken_episodes} broken episodes left out, {report.left_out} transitions"
         )
+    if report.assembled:
+        told.append(f"  {report.assembled} assembled from joint states and joint commands")
     missing = {hand: count for hand, count in report.missing.items() if count}
     told += [f"  {count} transitions of {hand} are missing" for hand, count in missing.items()]
     if report.doubled:
@@ -119,4 +131,11 @@ def _parser() -> argparse.ArgumentParser:
         help="what becomes of episodes with a part missing: each unbroken part a segment of its "
         "own, or none of it (default %(default)s)",
     )
+    for name, what in (("states", "states"), ("command", "commands")):
+        parser.add_argument(
+            f"--joint_{name}",
+            metavar="TOPIC",
+            help=f"where a bag without transitions has the joint {what}, of which they are made "
+            f"then (default joint_{name}, in the namespace of every hand)",
+        )
     return parser

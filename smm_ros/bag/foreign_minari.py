@@ -11,7 +11,8 @@ from gymnasium.spaces import Box, Space
 from numpy.typing import NDArray
 
 from smm_core.transitions import Floats
-from smm_ros.bag.dataset import PERIOD_NS, DatasetError, DatasetReading, records_of
+from smm_ros.bag.dataset import DatasetError, DatasetReading
+from smm_ros.bag.segment import PERIOD_NS, records_of
 from smm_ros.records import TransitionRecord
 
 HAND = "imported"

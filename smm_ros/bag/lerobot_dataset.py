@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from smm_ros.bag.dataset import DatasetError, Layout, Segment, SegmentReading, batches
+from smm_ros.bag.dataset import DatasetError, SegmentReading
 from smm_ros.bag.dataset_table import (
     FIELDS,
     TableReading,
@@ -25,6 +25,7 @@ from smm_ros.bag.dataset_table import (
     plain_table,
 )
 from smm_ros.bag.lerobot_stats import Stats, StatsSum, episode_stats, stacked
+from smm_ros.bag.segment import Layout, Segment, batches
 from smm_ros.dclaw.spec import CONTROL_PERIOD
 
 VERSION = "v3.0"
@@ -87,8 +88,13 @@ def open_dataset(path: Path) -> TableReading:
             f"{path} is a LeRobot dataset {version} {origin}; expected {VERSION}, written by "
             "smm bag export: another's frames do not say what each action led to"
         )
-    files = sorted(path.glob("data/*/*.parquet"))
-    return TableReading(files, NAMES)
+    dataset = TableReading(sorted(path.glob("data/*/*.parquet")), NAMES)
+    if dataset.num_rows != info.get("total_frames"):
+        raise DatasetError(
+            f"{path} has {dataset.num_rows} frames, {INFO} says {info.get('total_frames')}; bring "
+            "back the files that it lacks"
+        )
+    return dataset
 
 
 class _Files:

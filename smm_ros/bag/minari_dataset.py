@@ -16,16 +16,9 @@ from minari.dataset.minari_dataset import parse_dataset_id
 from minari.dataset.minari_storage import METADATA_FILE_NAME, MinariStorage
 from numpy.typing import NDArray
 
-from smm_ros.bag.dataset import (
-    DatasetError,
-    DatasetReading,
-    Layout,
-    Segment,
-    SegmentReading,
-    batches,
-    records_of,
-)
+from smm_ros.bag.dataset import DatasetError, DatasetReading, SegmentReading
 from smm_ros.bag.foreign_minari import ForeignReading
+from smm_ros.bag.segment import Layout, Segment, batches, records_of
 from smm_ros.dclaw import ENV_ID
 from smm_ros.records import TransitionRecord
 

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from smm_ros.bag.dataset import DatasetError, SegmentReading, batches
+from smm_ros.bag.dataset import DatasetError, SegmentReading
 from smm_ros.bag.dataset_table import FIELDS, TableReading, arrow_columns, plain_table
+from smm_ros.bag.segment import batches
 
 FILE = "transitions.parquet"
 

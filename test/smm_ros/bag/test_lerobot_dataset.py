@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from smm_ros.bag import dataset as dataset_module
 from smm_ros.bag import lerobot_dataset as lerobot_module
+from smm_ros.bag import segment
 from smm_ros.bag.dataset import DatasetError
 from smm_ros.bag.export import export
 from smm_ros.bag.lerobot_dataset import open_dataset
@@ -97,7 +97,7 @@ def test_info_counts_and_describes(folder, tmp_path):
 def test_files_are_split_and_each_episode_says_where_it_is(
     tmp_path, explore, write_bag, monkeypatch
 ):
-    monkeypatch.setattr(dataset_module, "ROWS", 20)
+    monkeypatch.setattr(segment, "ROWS", 20)
     monkeypatch.setattr(lerobot_module, "_FILE_MB", 0.004)
     monkeypatch.setattr(lerobot_module, "_FILES_IN_CHUNK", 2)
     bag = write_bag(tmp_path / "bag", explore(episodes=24))
@@ -111,6 +111,15 @@ def test_files_are_split_and_each_episode_says_where_it_is(
         frames = [f["index"] for f in table if f["episode_index"] == row["episode_index"]]
         assert frames == list(range(row["dataset_from_index"], row["dataset_to_index"]))
     assert len(list(open_dataset(tmp_path / "set").records(0))) == 120
+
+
+def test_a_lacking_file_is_noticed(tmp_path, explore, write_bag, monkeypatch):
+    monkeypatch.setattr(segment, "ROWS", 20)
+    monkeypatch.setattr(lerobot_module, "_FILE_MB", 0.004)
+    export([write_bag(tmp_path / "bag", explore(episodes=12))], "lerobot", tmp_path / "set")
+    (tmp_path / "set/data/chunk-000/file-001.parquet").unlink()
+    with pytest.raises(DatasetError, match="says 60; bring back"):
+        open_dataset(tmp_path / "set")
 
 
 def test_another_s_dataset_is_refused(folder):

@@ -7,7 +7,7 @@ import pytest
 from minari.cli import app
 from typer.testing import CliRunner
 
-from smm_ros.bag import dataset as dataset_module
+from smm_ros.bag import segment
 from smm_ros.bag.dataset import DatasetError
 from smm_ros.bag.export import export
 from smm_ros.bag.minari_dataset import dataset_id, is_dataset, open_dataset
@@ -92,7 +92,7 @@ def test_a_part_of_an_episode_is_truncated_where_it_breaks_off(make, explore):
 
 
 def test_episodes_say_whose_they_are(root, tmp_path, explore, write_bag, monkeypatch):
-    monkeypatch.setattr(dataset_module, "ROWS", 7)  # several batches
+    monkeypatch.setattr(segment, "ROWS", 7)  # several batches
     records = explore("left") + explore("right")
     bag = write_bag(tmp_path / "bag", records, ["left", "right"])
     export([bag], "minari", root / "hands-v3")

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from smm_ros.bag import dataset as dataset_module
+from smm_ros.bag import segment
 from smm_ros.bag.dataset import DatasetError
 from smm_ros.bag.export import export
 from smm_ros.bag.parquet_dataset import is_dataset, open_dataset
@@ -55,7 +55,7 @@ def test_the_file_says_what_it_holds(folder, tmp_path):
 
 
 def test_rows_are_written_in_groups(tmp_path, explore, write_bag, monkeypatch):
-    monkeypatch.setattr(dataset_module, "ROWS", 20)
+    monkeypatch.setattr(segment, "ROWS", 20)
     bag = write_bag(tmp_path / "bag", explore(episodes=9))
     export([bag], "parquet", tmp_path / "set")
     metadata = pq.read_metadata(tmp_path / "set" / "transitions.parquet")
