@@ -45,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (BagError, ConfigError, CheckpointError, DivergedError, OSError) as error:
         console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
+    except KeyboardInterrupt:
+        console.print("interrupted while reading")
+        return 130
     if training.learner.updates < config.updates:
         console.print(f"interrupted; what was learnt up to here is in {training.folder.path}")
         return 130

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from smm_core import checkpoint
+from smm_core.config import from_mapping
 from smm_core.evaluation import cli as evaluation
+from smm_core.learner import Learner, LearnerConfig
+from smm_core.transitions import Layout
 from smm_ros.bag import learn
+from smm_ros.parameter_file import read_parameter_file
+from smm_ros.share import share_path
 
 FAST = [
     "--updates", "6", "--report_period", "3", "--snapshot_period", "3",
@@ -48,6 +53,18 @@ def test_its_defaults_are_what_explores_the_hand_and_options_go_before(bag, tmp_
     assert (learner["sac"]["learning_rate"], learner["density"]["model"]) == (1e-3, "histogram")
     assert (learner["sac"]["conservative"], learner["sac"]["hidden"]) == (2.0, [8])
     assert learner["target"]["name"] == "uniform_circle"
+
+
+def test_the_graph_goes_on_with_it_by_its_own_settings(bag, tmp_path):
+    """A checkpoint is refused where a setting differs: the command's are those of the graph."""
+    folder = tmp_path / "run"
+    assert learn.main([str(bag), "--folder", str(folder), "--updates", "1"]) == 0
+    nodes = ("recorder", "trainer", "hand", "policy_server")
+    settings = read_parameter_file(share_path("config", "dclaw.yaml"), nodes)["trainer"]
+    config = from_mapping(LearnerConfig, settings["learner"])
+    learner = Learner(Layout(12, 9), config, [0])
+    checkpoint.load(checkpoint.newest(folder / "checkpoints"), learner)
+    assert (learner.updates, learner.prefilled, learner.steps) == (1, 30, 0)
 
 
 @pytest.mark.parametrize(
