@@ -107,6 +107,8 @@ class TransitionReading:
         self.next_sequences: dict[str, int] = dict(after)
         """Per hand, the sequence number behind the last one yielded."""
         self._messages = messages
+        # Many may have to pass by, for which their number is enough; a double is rare.
+        self._passes_by = bool(after)
 
     @property
     def report(self) -> ReadReport:
@@ -124,14 +126,18 @@ class TransitionReading:
                 _check_layout(message.topic)
                 known = message.topic
             try:
-                hand, sequence = peek_transition(message.data)
-                if sequence < expected.get(hand, 0):
-                    continue
+                if self._passes_by:
+                    hand, sequence = peek_transition(message.data)
+                    if sequence < expected.get(hand, 0):
+                        continue
                 record = parse_transition(message.data)
             except TransitionWireError as error:
                 raise BagError(f"{self.report.files[-1]}: {error}") from error
-            self.gaps[hand] += sequence - expected.get(hand, 0)
-            expected[hand] = sequence + 1
+            missing = record.sequence - expected.get(record.hand, 0)
+            if missing < 0:
+                continue
+            self.gaps[record.hand] += missing
+            expected[record.hand] = record.sequence + 1
             yield record
 
 
