@@ -35,7 +35,7 @@ from smm_ros.reset_client import ResetClient
 
 FIND_WITHIN = 10.0
 """Time in which the hand has to show itself, s."""
-SETTLED = 1.0
+SETTLED = 2.0
 """Time in which whoever else commands the hand is found, s."""
 LOOK_PERIOD = 0.1
 SILENCE = 1.0
@@ -145,7 +145,8 @@ class DriveSession:
         """Answer every state until the drive is done; `tell` is called with each phase."""
         self._drive, self._heard = drive, time.monotonic()
         told = None
-        if self._newest is not None and self._newest[0] >= self._begin_ns:
+        # After a reset time stands still until its state is answered; without, a new one comes.
+        if self._newest is not None and 0 < self._begin_ns <= self._newest[0]:
             self._answer(*self._newest)
         while drive.phase is not Phase.DONE:
             if drive.phase is not told:
