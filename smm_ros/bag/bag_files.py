@@ -56,11 +56,14 @@ def find_files(paths: str | Path | Sequence[str | Path]) -> list[BagFile]:
 
 def files_at(path: Path, incomplete: bool = False) -> list[BagFile]:
     """Return the files of one bag in the order recorded; `incomplete`: some may be missing."""
-    if path.is_dir():
-        return _in_folder(path, incomplete)
-    if not path.is_file():
-        raise BagError(f"no bag at {path}; expected the folder of a bag, an MCAP or a db3 file")
-    return [_bag_file(path) or _by_content(path)]
+    try:
+        if path.is_dir():
+            return _in_folder(path, incomplete)
+        if path.is_file():
+            return [_bag_file(path) or _by_content(path)]
+    except OSError as error:
+        raise BagError(f"can not read {path}: {error.strerror}") from error
+    raise BagError(f"no bag at {path}; expected the folder of a bag, an MCAP or a db3 file")
 
 
 def file_number(path: Path) -> int:
@@ -70,12 +73,20 @@ def file_number(path: Path) -> int:
 
 
 def is_written(path: Path) -> bool:
-    """Tell whether a recorder of ours is at work: it keeps the folder locked."""
-    folder = os.open(path if path.is_dir() else path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    """Tell whether a recorder of ours is at work: it keeps the folder locked.
+
+    Raises BagError where the folder can not be read.
+    """
+    try:
+        folder = os.open(path if path.is_dir() else path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise BagError(f"can not read {path}: {error.strerror}") from error
     try:
         fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:  # a file system without locks
+        return False
     finally:
         os.close(folder)
     return False

@@ -64,6 +64,7 @@ class _Check:
         self.counts: Counter[tuple[str, str]] = Counter()
         self._path, self._findings, self._metadata = path, findings, metadata
         self._file_counts: dict[str, int] = {}
+        self._times: tuple[int, int] | None = None
         self._stream = StreamCheck(findings)
         self._is_written = is_written(path)
         self._is_whole = True
@@ -84,12 +85,17 @@ class _Check:
             for found in salvage(file, account, known, structure):
                 topic = found.message.topic
                 self.counts[topic.name, topic.type] += 1
+                self._see_time(found.message.log_time_ns)
                 self._stream.see(found, file.path)
                 if account.num_messages % _NEWS_EVERY == 0:
                     told = count_text(account.num_messages, "message")
                     status.update(escape(f"checking {file.path}: {told}"))
         self._file_counts[file.path.name] = account.num_messages
         self._tell(account)
+
+    def _see_time(self, log_time_ns: int) -> None:
+        first, last = self._times or (log_time_ns, log_time_ns)
+        self._times = min(first, log_time_ns), max(last, log_time_ns)
 
     def _tell(self, account: FileAccount) -> None:
         for loss in account.losses:
@@ -139,11 +145,21 @@ class _Check:
         if metadata.num_messages != found.total():
             text = f"it counts {metadata.num_messages:,} messages, there are {found.total():,}"
             self._findings.error("counts", path, "", text, _REPAIR)
+        self._compare_times(path, metadata)
         for name, count in metadata.file_counts.items():
             there = self._file_counts.get(name, count)
             if there != count:
                 text = f"it counts {count:,} messages in {name}, there are {there:,}"
                 self._findings.error("counts", path, "", text, _REPAIR)
+
+    def _compare_times(self, path: Path, metadata: BagMetadata) -> None:
+        if self._times is None:
+            return
+        first, last = self._times
+        if (metadata.start_ns, metadata.duration_ns) != (first, last - first):
+            said = f"{metadata.duration_ns} ns from {metadata.start_ns} on"
+            text = f"it says {said}, the messages are of {last - first} ns from {first} on"
+            self._findings.error("times", path, "", text, _REPAIR)
 
 
 def _metadata(path: Path, findings: Findings) -> BagMetadata | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
-from smm_ros.bag.mcap_file import BagError, Topic
+from smm_ros.bag.mcap_file import IDL_HEAD, BagError, Topic
 from smm_ros.bag.topics import installed_topic
 
 
@@ -41,9 +41,12 @@ def type_hash(topic: Topic) -> str:
 
 
 def _types(topic: Topic) -> dict[str, Any]:
-    if topic.is_idl:
-        return get_types_from_idl(topic.definition)
-    return get_types_from_msg(topic.definition, topic.type)
+    if not topic.is_idl:
+        return get_types_from_msg(topic.definition, topic.type)
+    types: dict[str, Any] = {}
+    for part in topic.definition.split(IDL_HEAD)[1:]:
+        types |= get_types_from_idl(part.partition("\n")[2])  # behind the line with its name
+    return types
 
 
 @lru_cache

@@ -26,7 +26,8 @@ from smm_ros.bag.mcap_records import (
     unpack_chunk,
 )
 
-_IDL_HEAD = f"{'=' * 80}\nIDL: "
+IDL_HEAD = f"{'=' * 80}\nIDL: "
+"""What stands before each part of a definition in the language of DDS, followed by its name."""
 
 
 REPAIR_ADVICE = "`smm bag repair` saves what is whole, or leave out this file"
@@ -60,7 +61,7 @@ class Topic:
     @property
     def is_idl(self) -> bool:
         """Whether the definition is in the language of DDS instead of that of .msg files."""
-        return self.definition.startswith(_IDL_HEAD)
+        return self.definition.startswith(IDL_HEAD)
 
     def schema(self, number: int) -> Schema:
         """Return the record that holds the message definition in a file."""

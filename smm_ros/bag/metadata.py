@@ -34,8 +34,6 @@ class BagMetadata:
     num_messages: int
     start_ns: int
     duration_ns: int
-    compression_mode: str
-    """"", "file", "message" or, within the storage, "storage"."""
     counts: Counter[tuple[str, str]]
     """Messages by topic's name and type."""
     type_hashes: dict[tuple[str, str], str]
@@ -70,14 +68,12 @@ def _parsed(info: dict[str, Any]) -> BagMetadata:
         key = (str(topic["name"]), str(topic["type"]))
         counts[key] += int(entry["message_count"])
         hashes[key] = str(topic.get("type_description_hash") or "")
-    mode = str(info.get("compression_mode") or "").lower()
     return BagMetadata(
         storage=str(info["storage_identifier"]),
         files=[PurePath(name).name for name in info["relative_file_paths"]],
         num_messages=int(info["message_count"]),
         start_ns=int(info["starting_time"]["nanoseconds_since_epoch"]),
         duration_ns=int(info["duration"]["nanoseconds"]),
-        compression_mode="" if mode == "none" else mode,
         counts=counts,
         type_hashes=hashes,
         file_counts={

@@ -69,8 +69,10 @@ class SqliteScan:
         try:
             with opened(self.path, self.shown) as database:
                 self._check_size(database)
-                topics = {n: t for n, t in self._topics(database).items() if wanted(t)}
+                every = self._topics(database)
+                topics = {n: t for n, t in every.items() if wanted(t)}
                 chosen = f"topic_id IN ({','.join(map(str, topics))})"
+                self._check_topics(database, every)
                 count = f"SELECT count(*) FROM messages NOT INDEXED WHERE {chosen}"
                 expected, passed = _value(database, count), 0
                 query = f"SELECT * FROM ({_SELECT} WHERE {chosen} ORDER BY timestamp, id)"
@@ -160,6 +162,13 @@ class SqliteScan:
         size, page_size = self.path.stat().st_size, _value(database, "PRAGMA page_size")
         if size % page_size:
             raise self._damaged(f"{size} bytes are no whole number of pages of {page_size}")
+
+    def _check_topics(self, database: sqlite3.Connection, topics: Mapping[int, Topic]) -> None:
+        """Refuse messages of topics that are not there: no choice of topics would give them."""
+        known = ",".join(map(str, topics))
+        stray = f"SELECT count(*) FROM messages NOT INDEXED WHERE topic_id NOT IN ({known})"
+        if count := _value(database, stray):
+            raise self._damaged(f"{count} messages are of no topic")
 
     def _topics(self, database: sqlite3.Connection) -> dict[int, Topic]:
         tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}

@@ -157,6 +157,7 @@ def test_another_layout_is_told(tmp_path, explore, write_bag, monkeypatch):
         ({"topics_with_message_count": []}, "counts 0 messages of /dclaw/transitions"),
         ({"relative_file_paths": ["run_0.mcap", "run_1.mcap"]}, "names run_1.mcap, which is miss"),
         ({"relative_file_paths": []}, "it does not name run_0.mcap"),
+        ({"duration": {"nanoseconds": 3}}, "it says 3 ns from 0 on"),
         ({"relative_file_paths": 3}, "is not what rosbag2 writes"),
     ],
 )

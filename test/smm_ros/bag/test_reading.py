@@ -7,11 +7,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
 from rclpy.serialization import serialize_message
 
 from smm_ros.bag.bag_files import ZSTD_MAGIC
-from smm_ros.bag.mcap_file import BagError, FileScan
+from smm_ros.bag.mcap_file import BagError, FileScan, Topic
 from smm_ros.bag.reading import next_sequences, read_messages, read_transitions
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
@@ -286,3 +287,19 @@ def test_a_topic_of_two_types_gives_each_message_its_own(tmp_path):
     shutil.copy(tmp_path / "1" / "1_0.mcap", tmp_path / "0" / "0_1.mcap")
     types = [message.topic.type for message in read_messages(tmp_path / "0")]
     assert types == ["std_msgs/msg/Header", "builtin_interfaces/msg/Time"]
+
+
+def test_a_type_defined_in_idl_is_decoded_and_stays_idl(tmp_path):
+    definition = (
+        f"{'=' * 80}\nIDL: some_msgs/msg/Number\n"
+        "module some_msgs {\n  module msg {\n    struct Number {\n      long value;\n    };\n"
+        "  };\n};\n"
+    )
+    topic = Topic("/x", "some_msgs/msg/Number", definition, "", "")
+    with closing(BagWriter(tmp_path / "run", [topic])) as writer:
+        writer.write("/x", 0, bytes((0, 1, 0, 0, 7, 0, 0, 0)))
+    (message,) = read_messages(tmp_path / "run")
+    assert message.decode().value == 7
+    with (tmp_path / "run" / "run_0.mcap").open("rb") as file:
+        schemas = make_reader(file).get_summary().schemas
+    assert [schema.encoding for schema in schemas.values()] == ["ros2idl"]

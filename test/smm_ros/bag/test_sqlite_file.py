@@ -201,3 +201,15 @@ def test_messages_larger_than_a_page_are_saved_whole(tmp_path):
     rows = {row.id: row.data for row in scan.salvaged()}
     assert all(rows[n] == data for n, _, _, data in large)
     assert scan.holes == ["messages 4 to 9 are not there"]
+
+
+def test_a_message_of_no_topic_is_noticed_whatever_topics_are_asked_for(tmp_path):
+    with closing(create(tmp_path / "run_0.db3", range(9))) as database:
+        database.execute("UPDATE messages SET topic_id = 3 WHERE id = 5")
+        database.commit()
+    for topics in (None, ["/said"], ["/other"]):
+        with pytest.raises(BagError, match="1 messages are of no topic"):
+            list(read_messages(tmp_path, topics))
+    scan = SqliteScan(tmp_path / "run_0.db3")
+    assert [row.id for row in scan.salvaged()] == [1, 2, 3, 4, 6, 7, 8, 9]
+    assert scan.holes == ["messages 5 to 5 are not there"]
