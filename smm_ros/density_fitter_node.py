@@ -14,7 +14,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import HistoryPolicy, QoSProfile
 from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
@@ -47,9 +47,6 @@ BEAT = 0.1
 """Time between two looks at the fit under way, s of wall time."""
 CLOSE_TIMEOUT = 2.0
 """How long a fit may take to give up before the process ends without it, s."""
-
-# A replay may come much faster than a hand speaks.
-_LEAST_DEPTH = 5000
 
 
 class DensityFitterNode(Node):
@@ -96,12 +93,14 @@ class DensityFitterNode(Node):
             self._subscribe(JointTrajectory, command, JOINT_COMMAND_QOS, COMMAND_TYPE)
 
     def _subscribe(self, kind: type, name: str, qos: QoSProfile, joints: str = "") -> None:
-        depth = max(qos.depth, _LEAST_DEPTH)
-        deep = QoSProfile(depth=depth, reliability=qos.reliability, durability=qos.durability)
+        # Nothing is pushed out by what comes behind it: a player that is faster has to wait.
+        patient = QoSProfile(
+            history=HistoryPolicy.KEEP_ALL, reliability=qos.reliability, durability=qos.durability
+        )
         heard: Any = self._on_transition
         if joints:
             heard = partial(self._on_joints, installed_topic(name, joints))
-        self.create_subscription(kind, name, heard, deep, raw=True)
+        self.create_subscription(kind, name, heard, patient, raw=True)
         self.get_logger().info(f"listening to {name}")
 
     def _on_transition(self, data: bytes, info: Mapping[str, int]) -> None:

@@ -42,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (BagError, ConfigError, FitError, FolderError, OSError) as error:
         console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing was written")
+        return 130
     _show(fit, stream, console)
     print(f"models and picture in {arguments.out}; {arguments.out / PICTURE} shows the marginals")
     return 0

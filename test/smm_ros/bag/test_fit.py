@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 from smm_core.offline.fitted_models import load_models
 from smm_ros.bag.cli import main
 from smm_ros.bag.reading import read_messages
-from smm_ros.bag.writer import BagWriter
 from smm_ros.dclaw.task import VALVE_COS, VALVE_SIN
 
 QUICK = ["--density.model", "histogram", "--steps", "20", "--discriminator.hidden", "8"]
@@ -81,18 +81,29 @@ def test_several_bags_are_one_stream_each_read_as_it_can_be(
     assert [bag["from"] for bag in told(folder)["origin"]["bags"]] == ["transitions"] * 2
 
 
-def test_a_bag_without_transitions_is_assembled_by_itself(fit, recorded_run, tmp_path):
-    messages = [m for m in read_messages(recorded_run.path) if "joint" in m.topic.name]
-    writer = BagWriter(
-        tmp_path / "joints", list({m.topic.name: m.topic for m in messages}.values())
-    )
-    for message in messages:
-        writer.write(message.topic.name, message.log_time_ns, message.data)
-    writer.close()
+@pytest.mark.parametrize("storage", list(StoragePlugin))
+def test_joint_topics_alone_are_assembled_by_themselves_from_either_storage(
+    fit, recorded_run, tmp_path, storage
+):
+    with Writer(tmp_path / "joints", version=9, storage_plugin=storage) as writer:
+        connections = {}
+        for message in read_messages(recorded_run.path):
+            topic = message.topic
+            if "joint" not in topic.name:
+                continue
+            if topic.name not in connections:
+                connections[topic.name] = writer.add_connection(
+                    topic.name, topic.type, msgdef=topic.definition, rihs01=topic.type_hash
+                )
+            writer.write(connections[topic.name], message.log_time_ns, message.data)
     status, folder, said = fit(tmp_path / "joints")
     assert status == 0, said
     assert told(folder)["origin"]["bags"][0]["from"] == "joint_states"
     assert told(folder)["hands"]["dclaw"]["transitions"] == 200
+    status, expected, said = fit(recorded_run.path, "--from", "joint_states", name="direct")
+    assert status == 0, said
+    models = [(path / "models.safetensors").read_bytes() for path in (folder, expected)]
+    assert models[0] == models[1]
 
 
 def test_missing_transitions_are_told(fit, explore, write_bag, tmp_path):
