@@ -8,8 +8,9 @@ the kills and at 100 Hz for the other, an episode every 50 transitions, a policy
 time after its start, while it starts, right after it was asked to stop or to begin the next file,
 or while metadata.yaml is being replaced; then the bag is read, repaired into a copy that rosbags
 has to read, and the recorder is started again on the same folder. What counts as lost is what was
-sent before the kill and after the first joint state that the killed recorder has in the bag. (What
-is kept for late readers, transitions and policies, the next recorder gets all the same.)
+sent on a topic before the kill and after the first message that the killed recorder has of it in
+the bag, and is not kept for late readers. What is, transitions and policies, the next recorder
+brings; that none of them is missing in the end is checked.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +45,8 @@ from smm_ros.ros_environment import missing_variables
 
 RATES = (10, 100)
 """Transitions per second."""
+KEPT = (names.TRANSITIONS, names.POLICY)
+"""Topics that are kept for late readers."""
 CATCH_UP_TIME = 120.0
 """Time in which the last recorder has to have what was sent before it, s."""
 KINDS = {"running": 0.5, "start": 0.2, "split": 0.1, "stop": 0.1, "metadata": 0.1}
@@ -63,6 +67,8 @@ class Kill:
     """Messages by topic."""
     seconds: float = 0.0
     """From the first message lost, of those that nothing follows on their topic, to the kill."""
+    left: dict[str, int] = field(default_factory=dict)
+    """Messages by topic that the next recorder has to bring."""
     holes: int = 0
     """Messages missing before others of their topic that are in the bag."""
     recorded: int = 0
@@ -123,6 +129,9 @@ class Session:
             f"{self._rate} Hz: {len(recorded)} transitions in the bag, {missing} missing before "
             f"the last, {gaps} counted as missing; {count} messages in {len(metadata.files)} files"
         )
+        policies = self._numbers()[names.POLICY]
+        if policies != set(range(max(policies) + 1)):
+            faults.append(f"policies missing: {set(range(max(policies))) - policies}")
         if recorded[-1] < sent:
             faults.append(f"of {sent} transitions only those up to {recorded[-1]} came")
         if missing != gaps or count != metadata.num_messages:
@@ -131,6 +140,13 @@ class Session:
 
     def _transitions(self) -> list[int]:
         return [record.sequence for record in read_transitions(self.bag)]
+
+    def _numbers(self) -> dict[str, set[int]]:
+        """Return the numbers of the messages in the bag, by topic."""
+        recorded = defaultdict(set)
+        for topic, number, _ in _messages(self.bag):
+            recorded[topic].add(number)
+        return recorded
 
     def _start(self) -> subprocess.Popen[bytes]:
         parameters = {"bag_dir": self.bag, "hands": f"[{HAND}]", "max_file_bytes": 2**21}
@@ -201,25 +217,22 @@ class Session:
         return sent
 
     def _compare(self, kill: Kill, begin: int, until: int) -> None:
-        """Note what was sent since this life heard the hand, and is not in the bag."""
-        recorded, last = defaultdict(set), dict[str, int]()
-        heard_at = until
-        for message in read_messages(self.bag) if list(self.bag.glob("*.mcap")) else ():
-            topic = message.topic.name.removeprefix(f"/{HAND}/")
-            seconds, nanoseconds = STAMP.unpack_from(message.data, 4)
-            number = seconds * 10**9 + nanoseconds
-            recorded[topic].add(number)
-            if message.log_time_ns < begin:
-                continue
-            kill.recorded += 1
-            last[topic] = max(last.get(topic, number), number)
-            if topic == names.JOINT_STATES:
-                heard_at = min(heard_at, message.log_time_ns)
+        """Note what was sent since this life first heard a topic, and is not in the bag."""
+        recorded, last = self._numbers(), dict[str, int]()
+        heard_at = dict[str, int]()
+        for topic, number, at in _messages(self.bag):
+            if at >= begin:
+                kill.recorded += 1
+                heard_at.setdefault(topic, at)
+                last[topic] = max(last.get(topic, number), number)
         lost_at = [until]
         for topic, messages in self._sent().items():
-            sent = [(n, at) for n, at in messages if heard_at < at < until]
+            sent = [(n, at) for n, at in messages if heard_at.get(topic, until) < at < until]
             gone = [(n, at) for n, at in sent if n not in recorded[topic]]
-            end = [at for n, at in gone if n > last.get(topic, -1)]
+            end = [at for n, at in gone if n > last[topic]]
+            if topic in KEPT:
+                kill.left[topic] = len(gone)
+                continue
             kill.lost[topic] = len(end)
             kill.holes += len(gone) - len(end)
             lost_at += end
@@ -241,6 +254,14 @@ class Session:
             return
         if not here == there == told:
             kill.faults.append(f"{here} messages in the bag, {there} in the copy, told {told}")
+
+
+def _messages(bag: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield topic, number and log time in ns of each message, as far as it is whole."""
+    for message in read_messages(bag) if list(bag.glob("*.mcap")) else ():
+        seconds, nanoseconds = STAMP.unpack_from(message.data, 4)
+        topic = message.topic.name.removeprefix(f"/{HAND}/")
+        yield topic, seconds * 10**9 + nanoseconds, message.log_time_ns
 
 
 def main() -> int:
@@ -285,21 +306,24 @@ def _kinds(count: int, turn: int) -> list[str]:
 
 
 def _row(kill: Kill) -> str:
-    lost = ", ".join(f"{topic} {count}" for topic, count in kill.lost.items() if count)
     return (
         f"{kill.rate:3} Hz  {kill.kind:<9} after {kill.alive:5.2f} s  {kill.recorded:5} recorded  "
-        f"lost {kill.seconds:5.3f} s  holes {kill.holes}  {lost or 'nothing lost'}  "
-        f"{'; '.join(kill.faults)}"
+        f"lost {kill.seconds:5.3f} s: {_counts(kill.lost)}  holes {kill.holes}  "
+        f"left to the next: {_counts(kill.left)}  {'; '.join(kill.faults)}"
     )
 
 
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {topic}" for topic, count in counts.items() if count) or "nothing"
+
+
 def _print_table(kills: list[Kill]) -> None:
-    print("\n| killed | times | lost, median (s) | most (s) | transitions, most | holes |")
+    print("\n| killed | times | lost, median (s) | most (s) | joint states, most | holes |")
     print("|---|---|---|---|---|---|")
     for kind in [*KINDS, "all"]:
         of_kind = [kill for kill in kills if kind in (kill.kind, "all")]
         seconds = [kill.seconds for kill in of_kind] or [0.0]
-        lost = max((kill.lost.get(names.TRANSITIONS, 0) for kill in of_kind), default=0)
+        lost = max((kill.lost.get(names.JOINT_STATES, 0) for kill in of_kind), default=0)
         holes = sum(kill.holes for kill in of_kind)
         print(
             f"| {kind} | {len(of_kind)} | {np.median(seconds):.2f} | {max(seconds):.2f} "

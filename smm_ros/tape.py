@@ -150,7 +150,7 @@ class Tape:
         if self._writer is None:
             return "nothing to split"
         self._tell_losses()
-        ended = self._writer.file_name
+        ended = self._writer.file_name or "the file"  # which a try before this one has ended
         self._writer.split()
         self._note_written()
         return f"{ended} is ended, {self._writer.file_name} begun"
@@ -161,7 +161,7 @@ class Tape:
             self._is_recording = False
             return "nothing was recorded"
         self._tell_losses()
-        ended = self._writer.file_name
+        ended = self._writer.file_name or "the file"
         self._writer.end()
         self._note_written()
         text = f"{ended} is ended; {self._writer.num_messages} messages in {self._folder}"
