@@ -95,6 +95,25 @@ def test_the_action_asks_for_the_target_that_the_safety_clamp_lets_through(told)
     np.testing.assert_allclose(found, target, atol=1e-6)
 
 
+def test_a_target_that_is_not_finite_is_the_measured_angle_as_for_the_hand(told):
+    told.see(at(0))
+    told.command(at(0), position=[np.nan, *RESET_POSE[1:]])
+    told.see(at(1))
+    told.finish()
+    found = task.target_from_action(told.records[0].action, state(at(0)))
+    np.testing.assert_allclose(found, RESET_POSE, atol=1e-6)
+
+
+def test_of_two_commands_for_one_state_the_first_counts_as_for_the_hand(told):
+    told.see(at(0))
+    told.command(at(0), position=RESET_POSE)
+    told.command(at(0), position=RESET_POSE - 0.1)
+    told.see(at(1))
+    told.finish()
+    found = task.target_from_action(told.records[0].action, state(at(0)))
+    np.testing.assert_allclose(found, RESET_POSE, atol=1e-6)
+
+
 def test_the_last_state_of_an_episode_is_not_gone_on_from(told):
     play(told, 0, 2)
     told.see(*periods(3, 9))  # a reset, or a hand that waits
@@ -142,7 +161,7 @@ def test_of_faster_states_the_answered_one_is_gone_on_from(told):
         told.see(at(0, number))
         if number % 11 == 0:  # a policy that is a little late each time
             told.command(at(0, number))
-    assert [stamp for stamp, *_ in told.finish()] == [at(0, n) for n in (0, 11, 22)]
+    assert told.finish() == [(at(0, 11 * step), 0, step, step == 2) for step in range(3)]
 
 
 def test_without_answering_stamps_the_last_command_received_counts(told):
