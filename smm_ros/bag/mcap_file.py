@@ -26,6 +26,7 @@ from smm_ros.bag.mcap_records import (
     unpack_chunk,
 )
 
+_LEAST_MESSAGE = MESSAGE.size - RECORD.size
 IDL_HEAD = f"{'=' * 80}\nIDL: "
 """What stands before each part of a definition in the language of DDS, followed by its name."""
 
@@ -161,22 +162,26 @@ class FileScan:
 
     def messages(self, chunk: bytes, wanted: Callable[[int], bool]) -> Iterator[FileMessage]:
         """Yield the messages of the wanted channels in one unpacked chunk."""
-        position = 0
+        position, size = 0, len(chunk)
+        unpack, message = MESSAGE.unpack_from, int(Opcode.MESSAGE)
         try:
-            while position < len(chunk):
-                opcode, length = RECORD.unpack_from(chunk, position)
-                end = position + RECORD.size + length
-                if opcode == Opcode.MESSAGE:
-                    _, _, channel, _, log, publish = MESSAGE.unpack_from(chunk, position)
+            while position < size:
+                if chunk[position] == message:
+                    _, length, channel, _, log, publish = unpack(chunk, position)
+                    end = position + RECORD.size + length
+                    if end > size or length < _LEAST_MESSAGE:
+                        raise struct.error(f"a message of {length} bytes at byte {position}")
                     if wanted(channel):
                         data = chunk[position + MESSAGE.size : end]
                         yield FileMessage(channel, log, publish, position, data)
                 else:
+                    opcode, length = RECORD.unpack_from(chunk, position)
+                    end = position + RECORD.size + length
                     self._describe(opcode, chunk[position + RECORD.size : end])
                 position = end
         except struct.error as error:
             raise self._damaged(f"a chunk breaks off within a record ({error})") from None
-        if position != len(chunk):
+        if position != size:
             raise self._damaged(f"a chunk breaks off within its last record, byte {position}")
 
     def read(self, wanted: Callable[[Topic], bool]) -> Iterator[RawMessage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,7 @@ class StreamCheck:
 
     def _see_transition(self, record: TransitionRecord, path: Path) -> None:
         place = f"{record.hand} {record.sequence}"
-        if not all(
-            np.isfinite(getattr(record, name)).all() for name in _ARRAYS
-        ) or not np.isfinite(record.log_p_shaping):
+        if not (_is_finite(record) and math.isfinite(record.log_p_shaping)):
             self._findings.error("numbers", path, place, "a number is infinite or not a number")
         before = self._hands.get(record.hand)
         if before is not None and record.sequence <= before.sequence:
@@ -99,6 +98,15 @@ class StreamCheck:
             self._findings.warn("gap", path, place, text)
         for fault in _faults(before, record):
             self._findings.error(fault.partition(",")[0], path, place, fault)
+
+
+def _is_finite(record: TransitionRecord) -> bool:
+    for name in _ARRAYS:
+        values = getattr(record, name)
+        # The product tells at once, but for large numbers, whose squares are beyond float32.
+        if not (math.isfinite(values.dot(values)) or np.isfinite(values).all()):
+            return False
+    return True
 
 
 def _faults(before: TransitionRecord, now: TransitionRecord) -> list[str]:
