@@ -194,8 +194,6 @@ class Recording:
         self._turn_begin = time.monotonic()
         try:
             self._tape.open()
-            if self._fault:  # before taking more: what was taken has to fit first
-                self._tape.flush()
             self._drain()
             self._tape.flush()
             self._fault = ""

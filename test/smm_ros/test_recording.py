@@ -172,6 +172,33 @@ def test_orders_are_for_what_came_before_them_and_for_nothing_after(tmp_path):
     recording.close()
 
 
+def test_an_order_that_the_disk_refuses_is_done_when_it_can_be(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    recording = record(folder)
+    put(recording, 0)
+    recording.sync().result(30.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.pwrite", refuse)
+        answers = [recording.split(), recording.stop()]
+        wait_for(lambda: recording.status().fault)
+        assert not any(answer.done() for answer in answers)
+    assert "run_1.mcap begun" in answers[0].result(30.0)
+    assert "run_1.mcap is ended" in answers[1].result(30.0)
+    assert recording.close() == ""
+    with Reader(folder) as reader:
+        assert reader.message_count == 1
+
+
+def test_what_was_dropped_before_a_stop_is_told_in_the_bag_that_it_ends(tmp_path):
+    folder = tmp_path / "run"
+    recording = record(folder, memory=200, period=10.0)
+    recording.sync().result(30.0)
+    put(recording, *range(5))
+    recording.stop().result(30.0)
+    assert custom_data(folder) == {"dropped": "3", "skipped": "0"}
+    recording.close()
+
+
 def test_a_folder_that_was_moved_away_while_stopped_is_made_anew(tmp_path):
     folder = tmp_path / "run"
     recording = record(folder)

@@ -84,6 +84,20 @@ def test_what_a_full_disk_refuses_at_the_end_of_a_file_is_done_later(tmp_path, f
         assert reader.message_count == 20
 
 
+def test_an_end_that_the_disk_did_not_confirm_is_not_written_twice(tmp_path, monkeypatch):
+    folders = [tmp_path / name / "run" for name in ("well", "refused")]
+    for folder in folders:
+        writer = write(folder, range(10))
+        if folder.parent.name == "refused":
+            with monkeypatch.context() as patch:
+                patch.setattr("os.fdatasync", refuse)
+                with pytest.raises(BagError, match="No space left"):
+                    writer.end()
+        writer.close()
+    well, refused = ((folder / "run_0.mcap").read_bytes() for folder in folders)
+    assert refused == well
+
+
 def test_a_metadata_file_that_is_refused_is_written_later(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
