@@ -1,6 +1,7 @@
 """Learning from fixed data: repeatable, each run for itself, and without the environment."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,6 +78,17 @@ def test_it_reports_saves_and_keeps_policies_when_due(learn):
     assert metrics["checkpoint"] == str(training.saved)
     # The untrained one, and one after every third update; the history holds three of them.
     assert (found.off_line_versions, found.history.newest) == (5, 5)
+
+
+@pytest.mark.parametrize("conservative", [0.0, 1.0])
+def test_every_metric_is_explained(learn, small_config, conservative):
+    sac = {"hidden": [8], "conservative": conservative}
+    training, _, _ = learn(learner=small_config(sac=sac))
+    docs = Path(__file__).parents[2] / "docs"
+    pages = "".join((docs / name).read_text() for name in ("commands.md", "offline.md"))
+    told = training.folder.metrics()[-1]
+    assert ("conservative_gap" in told) == bool(conservative)
+    assert [name for name in told if f"`{name}`" not in pages] == []
 
 
 def test_its_folder_is_evaluated_like_any_other(learn):
