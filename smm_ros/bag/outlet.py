@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
@@ -19,6 +20,7 @@ from smm_ros.bag.topics import installed_topic
 
 _BEAT = 0.1
 """Time between two signs of life while subscribers are waited for, s."""
+_POLL = 0.0005
 _KEEP_ALL_WINDOW = 100
 
 
@@ -69,13 +71,18 @@ class Outlet:
 
     def wait_for_subscribers(self, beat: Callable[[], None]) -> None:
         """Wait until all that was sent has arrived."""
-        while not self._publisher.wait_for_all_acked(Duration(seconds=_BEAT)):
+        while not self.has_arrived(_BEAT):
             beat()
         self._unacked = 0
 
     def has_arrived(self, timeout: float) -> bool:
         """Tell whether all that was sent has arrived within a time, s."""
-        return bool(self._publisher.wait_for_all_acked(Duration(seconds=timeout)))
+        end = time.monotonic() + timeout
+        while not self._publisher.wait_for_all_acked(Duration()):
+            if time.monotonic() > end:
+                return False
+            time.sleep(_POLL)  # with a timeout rclpy would wait without letting others run
+        return True
 
 
 def check_name(name: str) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from rclpy.qos import HistoryPolicy, QoSProfile
@@ -119,6 +120,15 @@ def test_played_to_the_end_it_is_status_0_and_what_was_played_has_arrived(bag, p
     playing.ros.spin(0.1)
     assert len(heard) == 100
     assert "played 100 messages" in playing.said
+
+
+def test_a_slow_subscriber_that_keeps_all_loses_nothing_at_full_speed(bag, play, heard):
+    """Fast DDS takes 5000 messages for it, then the player has to wait."""
+    deep = installed_topic(HEADERS.name, HEADERS.type, depth=100)
+    playing = play(bag(6000, deep), "--rate", 0, "--wait", 20)
+    playing.ros.wait_for(lambda: heard, what="the first message")
+    time.sleep(2.0)
+    playing.ros.wait_for(lambda: len(heard) == 6000, what="all messages")
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

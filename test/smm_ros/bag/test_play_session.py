@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile
+from rclpy.qos import HistoryPolicy, QoSProfile
 from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
@@ -110,20 +110,6 @@ def test_transitions_come_over_the_topic_byte_for_byte(bag, play, hear, ros, cap
     said = capsys.readouterr().out
     assert "played 600 messages" in said
     assert "late by" in said
-
-
-def test_a_slow_subscriber_that_keeps_all_loses_nothing_at_full_speed(bag, play, ros):
-    path, sent = bag(1000, TRANSITIONS, HEADERS)
-    heard = []
-
-    def take(data):
-        heard.append(data)
-        time.sleep(0.001)
-
-    late = QoSProfile(history=HistoryPolicy.KEEP_ALL, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    ros.node.create_subscription(Transition, TRANSITIONS.name, take, late, raw=True)
-    finish(ros, play(path, rate=0.0, topics=(TRANSITIONS.name,)), heard, 1000)
-    assert heard == sent[TRANSITIONS.name]
 
 
 def test_who_comes_late_gets_what_a_latched_topic_keeps(bag, play, ros, hear):
