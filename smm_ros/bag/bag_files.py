@@ -16,7 +16,7 @@ import zstandard
 
 from smm_ros.bag.mcap_file import BagError
 from smm_ros.bag.mcap_records import MAGIC
-from smm_ros.bag.metadata import METADATA, MetadataError, read_metadata
+from smm_ros.bag.metadata import METADATA, BagMetadata, MetadataError, read_metadata
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -64,6 +64,12 @@ def files_at(path: Path, incomplete: bool = False) -> list[BagFile]:
     except OSError as error:
         raise BagError(f"can not read {path}: {error.strerror}") from error
     raise BagError(f"no bag at {path}; expected the folder of a bag, an MCAP or a db3 file")
+
+
+def missing_files(metadata: BagMetadata, found: Sequence[BagFile]) -> list[str]:
+    """Return the files that metadata.yaml names and that are not there, packed or plain."""
+    there = {_plain_name(file.path.name) for file in found}
+    return [name for name in metadata.files if _plain_name(name) not in there]
 
 
 def file_number(path: Path) -> int:
@@ -148,7 +154,7 @@ def _in_order(folder: Path, found: list[BagFile], incomplete: bool) -> list[BagF
     except MetadataError:  # `smm bag check` tells; the numbers give the same order
         metadata = None
     names = [_plain_name(name) for name in metadata.files] if metadata else []
-    missing = [name for name in names if name not in by_name]
+    missing = missing_files(metadata, found) if metadata else []
     if missing and not incomplete:
         raise BagError(
             f"{folder} lacks {', '.join(missing)}, which its {METADATA} names; put it back, or "

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from smm_core.options import OptionParser
-from smm_ros.bag.bag_files import BagFile, Storage, files_at, is_written, unpacked
+from smm_ros.bag.bag_files import BagFile, Storage, files_at, is_written, missing_files, unpacked
 from smm_ros.bag.figures import count_text
 from smm_ros.bag.finding import Finding, Findings, Level
 from smm_ros.bag.mcap_check import McapCheck
@@ -119,16 +119,15 @@ class _Check:
         metadata = self._metadata
         if metadata is None:
             return
-        path, names = self._path / METADATA, {file.path.name for file in files}
-        plain = {name.removesuffix(".zstd") for name in names}
-        for name in metadata.files:
-            if name.removesuffix(".zstd") not in plain:
-                self._findings.error(
-                    "files", path, "", f"it names {name}, which is missing", _REPAIR
-                )
-        for name in sorted(plain - {n.removesuffix(".zstd") for n in metadata.files}):
-            text = f"it does not name {name}"
-            self._findings.error("files", path, "", text, "`smm bag repair` takes it in")
+        path = self._path / METADATA
+        for name in missing_files(metadata, files):
+            text = f"it names {name}, which is missing"
+            self._findings.error("files", path, "", text, _REPAIR)
+        named = {name.removesuffix(".zstd") for name in metadata.files}
+        for file in files:
+            if file.path.name.removesuffix(".zstd") not in named:
+                text = f"it does not name {file.path.name}"
+                self._findings.error("files", path, "", text, "`smm bag repair` takes it in")
         # After damage the counts differ rightly, and while a bag is written they are old.
         if self._is_whole and not self._is_written:
             self._compare_counts(path, metadata)

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smm_core.options import OptionParser
-from smm_ros.bag.bag_files import BagFile, find_files
+from smm_ros.bag.bag_files import BagFile, files_at, missing_files
 from smm_ros.bag.digest import MAX_GAPS, Digest, HandDigest
 from smm_ros.bag.figures import (
     count_text,
@@ -29,7 +29,7 @@ from smm_ros.bag.figures import (
 )
 from smm_ros.bag.mcap_file import BagError, Tail
 from smm_ros.bag.metadata import METADATA, read_metadata
-from smm_ros.bag.reading import read_messages
+from smm_ros.bag.reading import Reading
 
 _SHOWN_GAPS = 5
 _NEWS_EVERY = 20_000
@@ -133,8 +133,8 @@ def _hand_as_plain(hand: HandDigest) -> dict[str, Any]:
 def _read(path: Path, news: Console) -> BagInfo:
     info = BagInfo(path)
     try:
-        info.files = find_files(path)
-        reading = read_messages(path)
+        info.files = files_at(path, incomplete=True)
+        reading = Reading(info.files, lambda topic: True)
         with news.status(escape(f"reading {path}")) as status:
             try:
                 for number, message in enumerate(reading):
@@ -162,8 +162,10 @@ def _read_metadata(info: BagInfo) -> None:
         return
     if metadata is None:
         info.notes.append(f"there is no {METADATA}; `smm bag repair` makes a copy that has one")
-    else:
-        info.custom_data = metadata.custom_data
+        return
+    info.custom_data = metadata.custom_data
+    missing = missing_files(metadata, info.files)
+    info.notes += [f"{name} is missing, which {METADATA} names" for name in missing]
 
 
 def _show(console: Console, info: BagInfo) -> None:

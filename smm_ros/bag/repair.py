@@ -15,7 +15,7 @@ from rich.text import Text
 
 from smm_core.options import OptionParser
 from smm_ros.bag.bag_copy import BagCopy
-from smm_ros.bag.bag_files import files_at, is_written
+from smm_ros.bag.bag_files import files_at, is_written, missing_files
 from smm_ros.bag.digest import Digest
 from smm_ros.bag.figures import count_text, spans_text
 from smm_ros.bag.losses import add_losses
@@ -97,9 +97,7 @@ class _Damaged:
         self._files = files_at(path, incomplete=True)
         self._metadata = self._read_metadata(path)
         if self._metadata:
-            there = {file.path.name.removesuffix(".zstd") for file in self._files}
-            named = self._metadata.files
-            report.missing_files = [n for n in named if n.removesuffix(".zstd") not in there]
+            report.missing_files = missing_files(self._metadata, self._files)
 
     def look_over(self) -> tuple[list[Topic], dict[str, int]]:
         """Return the topics, in the order met, and the losses that the recorder knew of."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from mcap.exceptions import McapError
 from mcap.reader import make_reader
 
+from smm_ros.bag.bag_files import file_number
 from smm_ros.bag.folder_hold import FolderHold, sync_folder
 from smm_ros.bag.losses import add_losses, read_losses
 from smm_ros.bag.mcap_appender import FileAppender, FileSummary, PendingChunk
@@ -173,7 +173,7 @@ class BagWriter:
     def _next_file(self) -> None:
         self._hold()
         self._finished = [summary for summary in self._finished if summary.path.exists()]
-        numbers = [_number(path) for path in bag_files(self.folder)]
+        numbers = [file_number(path) for path in bag_files(self.folder)]
         path = self.folder / f"{self.folder.name}_{max(numbers, default=-1) + 1}.mcap"
         self._file = FileAppender.create(path, self._topics)
         self._is_described = False
@@ -227,7 +227,7 @@ class BagWriter:
 
 def bag_files(folder: Path) -> list[Path]:
     """Return the MCAP files of a bag in the order of their numbers."""
-    return sorted(folder.glob("*.mcap"), key=lambda path: (_number(path), path.name))
+    return sorted(folder.glob("*.mcap"), key=lambda path: (file_number(path), path.name))
 
 
 def read_summary(path: Path) -> FileSummary:
@@ -271,11 +271,6 @@ def _check_storage(folder: Path) -> None:
             f"bag {folder} is in sqlite3 storage, which can not be continued in MCAP; "
             "name another folder"
         )
-
-
-def _number(path: Path) -> int:
-    match = re.search(r"_(\d+)$", path.stem)
-    return int(match[1]) if match else -1
 
 
 def _advice(folder: Path, error: OSError) -> str:

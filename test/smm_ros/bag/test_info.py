@@ -122,3 +122,11 @@ def test_what_is_shown_fits_eighty_columns(tmp_path, capsys, monkeypatch, record
     assert max(map(len, lines[1:])) <= 80
     count = len(recorded_run.transitions)
     assert any("transitions" in line and f"{count:,}" in line for line in lines)
+
+
+def test_a_missing_file_is_told_and_the_others_are_shown(tmp_path, capsys, explore, write_bag):
+    path = write_bag(tmp_path / "run", explore()) / "metadata.yaml"
+    path.write_text(path.read_text().replace("paths:\n", "paths:\n  - run_7.mcap\n"))
+    status, found, _ = info(capsys, tmp_path / "run")
+    assert (status, found["num_messages"]) == (0, 15)
+    assert found["notes"] == ["run_7.mcap is missing, which metadata.yaml names"]
