@@ -6,6 +6,9 @@ import pytest
 from smm_core.transitions import Layout
 from smm_ros.bag.experience import Experience
 from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.reading import read_messages
+from smm_ros.bag.writer import BagWriter
+from smm_ros.interfaces import JOINT_COMMAND, JOINT_STATES
 
 LAYOUT = Layout(4, 2, num_skills=3)
 
@@ -41,6 +44,24 @@ def test_what_can_not_be_learnt_from_is_named_with_its_bag(make_record, bag_of, 
         next(found)
     with pytest.raises(BagError, match=rf"odd_bag: transition 3 of dclaw .*{words}"):
         next(found)
+
+
+def test_joint_states_and_commands_alone_are_learnt_from_too(recorded_run, tmp_path):
+    """A copy of a run's bag without its transitions: what it had, one for one."""
+    names = [f"/dclaw/{JOINT_STATES}", f"/dclaw/{JOINT_COMMAND}"]
+    messages = list(read_messages(recorded_run.path, names))
+    topics = {message.topic.name: message.topic for message in messages}
+    writer = BagWriter(tmp_path / "joints", list(topics.values()))
+    for message in messages:
+        writer.write(message.topic.name, message.log_time_ns, message.data)
+    writer.close()
+    layout = Layout(12, 9, num_skills=10)
+    found = list(Experience(tmp_path / "joints", layout))
+    recorded = list(Experience(recorded_run.path, layout))
+    assert len(found) == len(recorded) == len(recorded_run.transitions)
+    for one, other in zip(found, recorded, strict=True):
+        assert np.array_equal(one.next_obs, other.next_obs)
+        assert np.array_equal(one.reward, other.reward)
 
 
 def test_a_missing_bag_is_named_before_anything_is_read(tmp_path):
