@@ -1,11 +1,13 @@
 """Warm start: how soon the valve is turned everywhere, with and without bags of earlier runs.
 
-    python benchmarks/warm_start.py runs/warm --bag runs/dclaw-20260101-120000/bag
+    python benchmarks/offline_learning.py runs/offline --bag BAG
+    python benchmarks/warm_start.py runs/warm --bag BAG --learnt runs/offline/training_run-0
 
 Each case learns on line in the simulated hand, as `smm train --config config/train_dclaw.yaml`
 does; three runs at once. What was there before the first step differs: nothing, 20,000 steps of
 random actions, or the bag of a training run, such as `smm demo` leaves; with the usual 1000 random
-steps or without, and with a policy learnt from these data off line.
+steps or without; and what the first script has learnt from that bag, which is the run folder
+`--learnt`.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from smm_core.acting import ActingPolicy, acting_seed
 from smm_core.config import from_mapping
 from smm_core.environments import make_envs
 from smm_core.evaluation.metrics import ANGLE_BINS, angle_entropies
+from smm_core.evaluation.trained_runs import open_runs
+from smm_core.learner import Learner
 from smm_core.offline_training import OffLineConfig, OffLineTraining
 from smm_core.options import read_yaml
 from smm_core.rollout import Rollout
@@ -39,7 +43,7 @@ CASES: dict[str, dict[str, Any]] = {
     "random actions, no random steps": {"data": RANDOM_DATA, "random_steps": 1},
     "training run": {"data": BAG_DATA},
     "training run, no random steps": {"data": BAG_DATA, "random_steps": 1},
-    "random actions, learnt from off line": {"data": RANDOM_DATA, "random_steps": 1, "updates": 1},
+    "training run, learnt from off line": {"is_learnt": True},
 }
 LOOK_PERIOD, LEVELS = 100, (0.85, 0.9, 0.95)
 """Steps between two looks, and shares of log 36 that the entropy of a run's states is to reach."""
@@ -51,7 +55,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where results are kept")
     parser.add_argument("--bag", type=Path, required=True, help="bag of a training run")
     parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--updates", type=int, default=5000, help="where it learns off line")
+    parser.add_argument("--learnt", type=Path, help="run folder of what was learnt off line")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
@@ -73,7 +77,7 @@ def _case(options: argparse.Namespace, name: str) -> Figures:
 
 
 def _learn(options: argparse.Namespace, case: Mapping[str, Any]) -> Figures:
-    learner = _prepared(options, case).learner
+    learner = _prepared(options, case)
     acting = ActingPolicy(
         learner.layout,
         learner.config.sac.hidden,
@@ -95,8 +99,10 @@ def _learn(options: argparse.Namespace, case: Mapping[str, Any]) -> Figures:
     return found
 
 
-def _prepared(options: argparse.Namespace, case: Mapping[str, Any]) -> OffLineTraining:
-    """Return a training that has learnt what there is to be learnt before the first step."""
+def _prepared(options: argparse.Namespace, case: Mapping[str, Any]) -> Learner:
+    """Return a learner that has taken in what there is before the first step."""
+    if "is_learnt" in case:
+        return open_runs(options.learnt).learner
     settings = read_yaml(CONFIG)["learner"]
     settings["random_steps"] = case.get("random_steps", 1000)
     config = from_mapping(OffLineConfig, {"env": ENV, "runs": options.seeds, "learner": settings})
@@ -107,11 +113,7 @@ def _prepared(options: argparse.Namespace, case: Mapping[str, Any]) -> OffLineTr
     }
     if case["data"] in data:
         training.fill(data[case["data"]])
-    for update in range(options.updates if "updates" in case else 0):
-        training.learner.update_off_line()
-        if update % config.snapshot_period == 0:
-            training.learner.snapshot_off_line()
-    return training
+    return training.learner
 
 
 def _print_table(options: argparse.Namespace, found: dict[str, Figures]) -> None:
