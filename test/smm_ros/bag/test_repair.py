@@ -108,6 +108,15 @@ def test_behind_a_hole_or_garbage_the_next_chunk_is_found(tmp_path, bag, cut):
         assert sequences(tmp_path / f"out_{number}") == [n for n in range(40) if not 15 <= n < 20]
 
 
+def test_garbage_before_a_whole_chunk_costs_nothing(tmp_path, bag):
+    path = bag / "run_0.mcap"
+    start = chunks(path)[3].chunk_start_offset
+    data = path.read_bytes()
+    path.write_bytes(data[:start] + b"\6" * 300 + data[start:])  # each could begin a chunk
+    repair(bag, tmp_path / "out")
+    assert sequences(tmp_path / "out") == list(range(40))
+
+
 def test_the_topics_outlive_the_chunk_that_describes_them(tmp_path, bag):
     """In a torn file there is no summary, which would tell them too."""
     path = bag / "run_0.mcap"
@@ -117,8 +126,18 @@ def test_the_topics_outlive_the_chunk_that_describes_them(tmp_path, bag):
     path.write_bytes(data)
     repair(bag, tmp_path / "out")
     assert sequences(tmp_path / "out") == list(range(5, 35))
-    # Without metadata.yaml nothing says that the name is right.
-    (bag / "metadata.yaml").unlink()
+    # Without metadata.yaml, or with another one, nothing says that name and type are right.
+    metadata = bag / "metadata.yaml"
+    for name, text in (("hash", "RIHS01_00"), ("name", "/other/transitions")):
+        content = yaml.safe_load(metadata.read_text())
+        topics = content["rosbag2_bagfile_information"]["topics_with_message_count"]
+        topics[0]["topic_metadata"]["name" if name == "name" else "type_description_hash"] = text
+        changed = tmp_path / name
+        shutil.copytree(bag, changed)
+        (changed / "metadata.yaml").write_text(yaml.safe_dump(content))
+        with pytest.raises(BagError, match="nothing tells the topic of channel 1"):
+            repair(changed, tmp_path / "other")
+    metadata.unlink()
     with pytest.raises(BagError, match="nothing tells the topic of channel 1"):
         repair(bag, tmp_path / "other")
 

@@ -114,7 +114,7 @@ def test_a_file_cut_anywhere_is_refused_and_its_whole_rows_are_saved(tmp_path):
     whole = path.read_bytes()
     expected = {row.id: row for row in SqliteScan(path).rows(lambda topic: True)}
     most = 0
-    for cut in np.random.default_rng(0).integers(0, len(whole), 25):
+    for cut in [len(whole) - 1, *np.random.default_rng(0).integers(0, len(whole), 25)]:
         path.write_bytes(whole[:cut])
         if cut:
             with pytest.raises(BagError, match=r"run_0\.db3"):
@@ -213,3 +213,21 @@ def test_a_message_of_no_topic_is_noticed_whatever_topics_are_asked_for(tmp_path
     scan = SqliteScan(tmp_path / "run_0.db3")
     assert [row.id for row in scan.salvaged()] == [1, 2, 3, 4, 6, 7, 8, 9]
     assert scan.holes == ["messages 5 to 5 are not there"]
+
+
+def test_rows_that_were_deleted_do_not_come_back(tmp_path):
+    path = tmp_path / "run_0.db3"
+    with closing(create(path, range(3000))) as database:
+        database.execute("PRAGMA secure_delete=OFF")
+        database.execute("DELETE FROM messages")  # whole pages are given free as they are
+        database.execute("INSERT INTO messages VALUES (1, 1, 7, ?)", [text(1)])
+        database.commit()
+    assert [row.id for row in SqliteScan(path).salvaged()] == [1]
+
+
+def test_an_old_copy_of_a_page_gives_no_row_twice(tmp_path):
+    path = tmp_path / "run_0.db3"
+    create(path, range(3000)).close()
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[len(whole) // 2 // 4096 * 4096 :][:4096])
+    assert [row.id for row in SqliteScan(path).salvaged()] == list(range(1, 3001))
