@@ -101,11 +101,12 @@ class StreamCheck:
 
 
 def _is_finite(record: TransitionRecord) -> bool:
-    for name in _ARRAYS:
-        values = getattr(record, name)
-        # The product tells at once, but for large numbers, whose squares are beyond float32.
-        if not (math.isfinite(values.dot(values)) or np.isfinite(values).all()):
-            return False
+    with np.errstate(over="ignore"):
+        for name in _ARRAYS:
+            values = getattr(record, name)
+            # The product tells at once, but for large numbers, whose squares are beyond float32.
+            if not (math.isfinite(values.dot(values)) or np.isfinite(values).all()):
+                return False
     return True
 
 

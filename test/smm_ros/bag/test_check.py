@@ -90,6 +90,12 @@ def test_transitions_that_do_not_fit_together_are_told(
     assert place in {where for _, where, _ in findings(path)}
 
 
+@pytest.mark.filterwarnings("error")
+def test_large_numbers_are_numbers(tmp_path, explore, write_bag):
+    records = [replace(r, action=np.full(9, 3e38, np.float32)) for r in explore()]
+    assert findings(write_bag(tmp_path / "run", records)) == []
+
+
 def test_a_step_behind_the_end_of_an_episode_is_told(tmp_path, explore, write_bag):
     records = explore(episodes=2)
     records[2] = replace(records[2], terminated=True)
