@@ -195,5 +195,9 @@ def _nothing_in(folder: Path) -> str:
     names = sorted(entry.name for entry in folder.iterdir())
     if any(name.endswith(".bag") for name in names):
         return f"{folder} holds a bag of ROS 1; convert it with `rosbags-convert` first"
-    found = f"holds no MCAP or db3 file, only {', '.join(names[:9])}" if names else "is an empty folder"
+    found = (
+        f"holds no MCAP or db3 file, only {', '.join(names[:9])}"
+        if names
+        else "is an empty folder"
+    )
     return f"{folder} {found}; expected {folder.resolve().name}_0.mcap"
