@@ -14,7 +14,7 @@ from smm_ros.bag.topics import installed_topic
 _HEAD = 4  # names the encoding
 _READERS = {b"\x00\x00": "deserialize_cdr_be", b"\x00\x01": "deserialize_cdr_le"}
 
-# rclpy's serialize_message, with which Python programs write bags, returns all of a buffer whose size
+# rclpy's serialize_message, with which Python programs write bags, returns a buffer whose size
 # was estimated: for a trajectory of five short points 76 bytes more than its 252. What leaves far
 # more is a message of another type.
 _LOOSE_BYTES = 64
