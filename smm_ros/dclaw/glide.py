@@ -26,10 +26,6 @@ class Glide:
         share = float(np.clip((now - self.begins) / self.duration, 0.0, 1.0))
         return self.start + share * share * (3 - 2 * share) * (self.end - self.start)
 
-    def is_over(self, now: float) -> bool:
-        """Tell whether it has come to its end."""
-        return now >= self.begins + self.duration
-
 
 def glide(start: Array, end: Array, begins: float, speed: float, least: float = 0.1) -> Glide:
     """Return the way on which the joint that goes farthest has a mean speed, rad/s.

@@ -72,11 +72,6 @@ class HandLoop:
             if self._thread.is_alive():
                 raise TimeoutError(f"the hand's loop hangs for {CLOSE_WITHIN} s")
 
-    @property
-    def is_running(self) -> bool:
-        """Whether cycles go on."""
-        return self._thread.is_alive() and not self._stopping.is_set()
-
     def call(self, work: Callable[[], T]) -> T:
         """Do something between two cycles; return what it returns, raise what it raises."""
         if threading.current_thread() is self._thread or not self._thread.is_alive():

@@ -39,7 +39,6 @@ def test_it_goes_round_until_it_is_stopped_and_then_does_the_last_thing(loop):
     one.stop()
     assert done[-1] == "last"
     assert done.count("last") == 1
-    assert not one.is_running
     one.stop()
     count = len(done)
     time.sleep(0.02)
@@ -77,7 +76,7 @@ def test_a_cycle_that_raises_ends_the_loop_and_is_kept(loop):
 
     one = loop(cycle, lambda: last.append(1))
     one.start()
-    wait_until(lambda: not one.is_running)
+    wait_until(lambda: one.error)
     one.stop()
     assert str(one.error) == "broken"
     assert last == [1]
