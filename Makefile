@@ -4,10 +4,12 @@
 #                          the CPU build of the same version, which is all this package needs:
 #                          PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 #   DEMO_ARGS, PYTEST_ARGS more arguments for `smm demo` and for pytest
+#   TEST_WORKERS=2         tests that run at a time; 0: one, in pytest's own process
 PYTHON ?= python3
 PIP_ARGS ?=
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+TEST_WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,7 +39,7 @@ demo: setup  ## explore with the simulated hand: the ROS graph, a picture and fi
 	$(BIN)/smm demo $(DEMO_ARGS)
 
 test: lint  ## check style and types, then run the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 lint: setup  ## check style and types only
 	$(BIN)/ruff check .

@@ -24,7 +24,7 @@ from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.dynamixel import units
 from smm_ros.dclaw.dynamixel.bus_errors import BusError, MissingReplyError
 from smm_ros.dclaw.dynamixel.motors import MotorGroup
-from smm_ros.dclaw.dynamixel.patient_bus import PatientBus
+from smm_ros.dclaw.dynamixel.patient_bus import LISTENED, PatientBus
 from smm_ros.dclaw.dynamixel.port_check import check_port
 from smm_ros.dclaw.spec import JOINT_NAMES
 
@@ -95,6 +95,7 @@ def _check_file(path: Path) -> None:
 
 def _calibrate(arguments: argparse.Namespace, start: Calibration) -> Calibration:
     with PatientBus(arguments.port, arguments.baud_rate) as bus:
+        bus.margin = LISTENED  # nothing is in a hurry here
         group = MotorGroup(bus, start.ids)
         group.check()
         _check_counting(bus, start.ids, arguments.port)

@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from hypothesis import settings
 
 # Small networks are faster on one thread, and tests may run beside one another. To be set before
 # torch or numpy are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes says how busy the machine is, not whether a property holds.
+settings.register_profile("smm_ros", deadline=None)
+settings.load_profile("smm_ros")
 
 # Below 102 the ports of a domain stay clear of those that the system hands out.
 DOMAINS = range(80, 102)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 
@@ -38,7 +38,6 @@ records = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(records, st.text("ab/", max_size=9))
 def test_it_agrees_with_rclpy(record, frame_id):
     message = transition_to_msg(record)

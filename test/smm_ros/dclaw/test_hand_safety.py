@@ -114,7 +114,6 @@ def act(hand, port, watch, action, stages):
 
 @settings(
     max_examples=8,
-    deadline=None,
     phases=(Phase.generate,),  # each example takes seconds
     suppress_health_check=list(HealthCheck),
 )

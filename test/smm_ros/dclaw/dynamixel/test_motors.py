@@ -29,7 +29,7 @@ def held(port, register, ids=IDS):
     return [port.hand.servo(i).get(register) for i in ids]
 
 
-def impatient(group, margin=0.02):
+def impatient(group, margin=0.1):
     group.bus.margin = margin
     return group
 
@@ -64,7 +64,7 @@ def test_the_current_cap_is_never_above_what_the_model_allows(bus, port):
 
 def test_old_firmware_without_fast_reads_is_read_plainly(bus, port):
     port.hand.bus.fast_sync_read = False
-    group = impatient(MotorGroup(bus, IDS, CALM), 0.1)
+    group = impatient(MotorGroup(bus, IDS, CALM))
     group.check()
     group.configure()
     assert group.fast is False

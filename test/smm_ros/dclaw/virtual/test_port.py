@@ -22,8 +22,15 @@ def open_port():
         yield port
 
 
+class PatientPort(PortHandler):
+    """Waits longer than the SDK's 34 ms: the machine may be busy."""
+
+    def setPacketTimeout(self, packet_length):  # noqa: N802
+        self.setPacketTimeoutMillis(500)
+
+
 def client(port, baud_rate=1_000_000):
-    handler = PortHandler(port.path)
+    handler = PatientPort(port.path)
     assert handler.setBaudRate(baud_rate)
     return handler, Protocol2PacketHandler()
 
