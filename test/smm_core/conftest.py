@@ -13,6 +13,8 @@ from smm_core.learner import Learner, LearnerConfig
 from smm_core.train import TrainConfig, Training
 from smm_core.transitions import Layout, Transition
 
+SMALL = Layout(obs_size=3, action_size=2)
+
 
 @pytest.fixture
 def make_transition() -> Callable[..., Transition]:
@@ -24,6 +26,20 @@ def make_transition() -> Callable[..., Transition]:
 def small_config() -> Callable[..., LearnerConfig]:
     """Return a function that makes settings small enough to learn in milliseconds."""
     return _config
+
+
+@pytest.fixture
+def make(small_config: Callable[..., LearnerConfig]) -> Callable[..., Learner]:
+    """Return a function that makes a small learner."""
+
+    def build(
+        layout: Layout = SMALL,
+        seeds: tuple[int, ...] = (0,),
+        **settings: object,
+    ) -> Learner:
+        return Learner(layout, small_config(num_skills=layout.num_skills, **settings), seeds)
+
+    return build
 
 
 @pytest.fixture

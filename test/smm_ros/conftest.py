@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,6 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.serialization import serialize_message
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from sensor_msgs.msg import JointState
@@ -28,13 +28,7 @@ from trajectory_msgs.msg import JointTrajectory
 from smm_ros.action import ResetHand
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
-from smm_ros.conversions import (
-    reset_goal,
-    reset_outcome_from_msg,
-    stamp_ns,
-    target_to_msg,
-    transition_to_msg,
-)
+from smm_ros.conversions import reset_goal, reset_outcome_from_msg, stamp_ns, target_to_msg
 from smm_ros.dclaw.spec import RESET_POSE
 from smm_ros.interfaces import (
     DIAGNOSTICS,
@@ -43,10 +37,10 @@ from smm_ros.interfaces import (
     JOINT_STATES,
     JOINT_STATES_QOS,
     RESET_HAND,
-    TRANSITIONS,
 )
 from smm_ros.records import JointTarget, TransitionRecord
 from smm_ros.ros_environment import missing_variables
+from smm_ros.transition_wire import serialize_transition
 
 NAMESPACE = "dclaw"
 PATIENCE = 30.0
@@ -217,22 +211,17 @@ def _record(
     sequence: int, obs_size: int = 12, action_size: int = 9, **fields: Any
 ) -> TransitionRecord:
     rng = np.random.default_rng(sequence)
+    numbers = {"stamp_ns": sequence, "sequence": sequence, "step": sequence}
+    numbers |= dict.fromkeys(("episode", "skill", "policy_version"), 0)
     values = {
-        "stamp_ns": sequence,
         "hand": NAMESPACE,
-        "sequence": sequence,
-        "episode": 0,
-        "step": sequence,
-        "skill": 0,
-        "policy_version": 0,
         "observation": rng.normal(size=obs_size).astype(np.float32),
         "action": rng.uniform(-1, 1, action_size).astype(np.float32),
         "next_observation": rng.normal(size=obs_size).astype(np.float32),
         "log_p_shaping": -0.1,
-        "terminated": False,
-        "truncated": False,
+        **dict.fromkeys(("terminated", "truncated"), False),
     }
-    return TransitionRecord(**values | fields)
+    return TransitionRecord(**values | numbers | fields)
 
 
 @pytest.fixture
@@ -350,17 +339,12 @@ def start_node(ros_environment: int, tmp_path: Path) -> Iterator[Callable[..., N
 def bag_of(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes transitions into a bag of a name and returns its folder."""
 
-    def write(name: str, records: Iterable[TransitionRecord]) -> Path:
-        found = list(records)
-        topics = {
-            r.hand: installed_topic(f"/{r.hand}/{TRANSITIONS}", "smm_ros/msg/Transition")
-            for r in found
-        }
-        writer = BagWriter(tmp_path / name, list(topics.values()))
-        for number, record in enumerate(found):
-            data = serialize_message(transition_to_msg(record))
-            writer.write(topics[record.hand].name, number, data)
-        writer.close()
+    def write(name: str, records: Sequence[TransitionRecord]) -> Path:
+        names = {record.hand: f"/{record.hand}/transitions" for record in records}
+        topics = [installed_topic(topic, "smm_ros/msg/Transition") for topic in names.values()]
+        with closing(BagWriter(tmp_path / name, topics)) as writer:
+            for number, record in enumerate(records):
+                writer.write(names[record.hand], number, serialize_transition(record))
         return tmp_path / name
 
     return write

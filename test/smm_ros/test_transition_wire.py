@@ -57,7 +57,6 @@ def test_other_bytes_are_refused():
             parse_transition(bad)
 
 
-@settings(deadline=None)
 @given(records)
 def test_what_is_written_is_the_message_that_rclpy_writes(record):
     data = serialize_transition(record)
