@@ -29,6 +29,8 @@ from smm_ros.share import share_path
 
 REGISTERED = (envs, dclaw)
 """Importing them makes their environments known to gymnasium."""
+CONSERVATIVE = {"conservative": 1.0, "conservative_actions": 4}
+"""What of the weights measured went best with the bag of a training run."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,8 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _defaults() -> OffLineConfig:
-    """Return what explores the D'Claw best on line; other hands need other settings anyway."""
+    """Return what explores the D'Claw best on line, made conservative (docs/offline.md)."""
     settings = read_yaml(share_path("config", "train_dclaw.yaml"))
+    settings["learner"]["sac"] |= CONSERVATIVE
     return from_mapping(OffLineConfig, {name: settings[name] for name in ("env", "learner")})
 
 
