@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the run folders are, or will be")
     parser.add_argument("--bag", type=Path, required=True, help="bag of a training run")
     parser.add_argument("--data", nargs="*", default=[RANDOM_DATA, BAG_DATA])
-    parser.add_argument("--conservative", type=float, nargs="*", default=[0.0, 0.1, 1.0])
+    parser.add_argument("--conservative", type=float, nargs="*", default=[0.0, 1.0, 10.0])
     parser.add_argument("--actions", type=int, default=4, help="for the conservative term")
     parser.add_argument("--updates", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, default=3)
