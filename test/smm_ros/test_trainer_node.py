@@ -183,7 +183,8 @@ def test_trainer_with_bags_that_is_killed_has_what_one_has_that_was_not(
     hand, start, start_node, bag_of, make_record, reports, tmp_path
 ):
     """Killed before its first checkpoint: it reads the bags anew, and then its own."""
-    bags = [str(bag_of(f"earlier_{n}", map(make_record, range(n, n + 30)))) for n in (100, 200)]
+    earlier = {n: [make_record(sequence) for sequence in range(n, n + 30)] for n in (100, 200)}
+    bags = [str(bag_of(f"earlier_{n}", records)) for n, records in earlier.items()]
     own = {"bag": str(tmp_path / "bag"), "bags": bags, "bag_updates": 5}
     start_node("recorder", bag_dir=own["bag"])
     first = start(**own)
@@ -216,7 +217,7 @@ def test_trainer_whose_bags_are_missing_ends_with_the_reason(start, tmp_path):
 
 def test_it_says_what_it_reads_and_stays_responsive(hand, start, bag_of, make_record, reports):
     """Its services answer meanwhile, and a signal ends it without a checkpoint of a part."""
-    bag = bag_of("large", map(make_record, range(3000)))
+    bag = bag_of("large", [make_record(sequence) for sequence in range(3000)])
     trainer = start(bags=[str(bag)], bag_updates=1_000_000)
     report = reports.wait_for("trainer", lambda r: "fitting" in r.message)
     assert report.message.startswith("restoring: fitting the density")
