@@ -26,7 +26,7 @@ from smm_core.evaluation.player import AVERAGE, LAST, RANDOM
 from smm_core.evaluation.trained_runs import TrainedRuns, open_runs
 from smm_core.history import HistoryConfig, PolicyHistory
 from smm_core.networks import skill_onehot
-from smm_core.offline_training import OffLineConfig, OffLineTraining
+from smm_core.offline.training import OffLineConfig, OffLineTraining
 from smm_core.options import read_yaml
 from smm_core.replay import Batch
 from smm_core.rollout import Rollout

@@ -30,7 +30,7 @@ from smm_core.environments import make_envs
 from smm_core.evaluation.metrics import ANGLE_BINS, angle_entropies
 from smm_core.evaluation.trained_runs import open_runs
 from smm_core.learner import Learner
-from smm_core.offline_training import OffLineConfig, OffLineTraining
+from smm_core.offline.training import OffLineConfig, OffLineTraining
 from smm_core.options import read_yaml
 from smm_core.rollout import Rollout
 from smm_core.transitions import Transition

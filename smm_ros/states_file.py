@@ -17,8 +17,8 @@ from smm_ros.bag.reading import BagError, read_messages, read_transitions
 _JOINT_STATE = "sensor_msgs/msg/JointState"
 
 _OTHERWISE = {
-    "transitions": "--joint-states takes the positions of JointState messages instead",
-    "joint states": "without --joint-states the observations of transitions are taken",
+    "transitions": "--joint_states takes the positions of JointState messages instead",
+    "joint states": "without --joint_states the observations of transitions are taken",
 }
 
 
@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("states.npy"), help="new .npy file (default %(default)s)"
     )
     parser.add_argument(
-        "--joint-states",
+        "--joint_states",
         action="store_true",
         help="the positions of all JointState messages instead of the transitions' observations",
     )

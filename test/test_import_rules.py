@@ -63,7 +63,7 @@ CORE_LEVELS = {
     "rollout": 12,
     "train": 13,
     "progress_bar": 0,
-    "offline_training": 14,
+    "offline.training": 14,
     "offline.reservoir": 1,
     "offline.fit_config": 8,
     "offline.state_samples": 9,

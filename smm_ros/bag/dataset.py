@@ -99,7 +99,7 @@ class SegmentReading:
         if not self.report.transitions:
             raise DatasetError(
                 f"all {self.report.episodes} episodes are broken, so that nothing is left; keep "
-                "their parts with --broken-episodes split"
+                "their parts with --broken_episodes split"
             )
 
     def describe(self) -> dict[str, Any]:
@@ -184,7 +184,7 @@ class DatasetReading(ABC):
         if hand is not None or ignore_rewards:
             raise DatasetError(
                 "this dataset was made of bags and says itself whose it is; leave out --hand and "
-                "--ignore-rewards, which are for those of another origin"
+                "--ignore_rewards, which are for those of another origin"
             )
 
     @abstractmethod

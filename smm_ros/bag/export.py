@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         help="take the transitions of this hand only; may be given again (default: all hands)",
     )
     parser.add_argument(
-        "--broken-episodes",
+        "--broken_episodes",
         choices=BROKEN_EPISODES,
         default=SPLIT,
         help="what becomes of episodes with a part missing: each unbroken part a segment of its "

@@ -83,7 +83,7 @@ class ForeignReading(DatasetReading):
         elif (rewards > 0).any():
             raise DatasetError(
                 f"{where} has rewards up to {rewards.max()}, which are no log p_shaping, at most "
-                "0 nats; leave them out with --ignore-rewards"
+                "0 nats; leave them out with --ignore_rewards"
             )
         return {
             "episode": np.full(steps, number, np.uint64),

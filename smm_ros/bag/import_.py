@@ -167,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         help="for a dataset of another origin: whose it shall be (default imported)",
     )
     parser.add_argument(
-        "--ignore-rewards",
+        "--ignore_rewards",
         action="store_true",
         help="for a dataset of another origin: 0 in place of rewards, which else are taken for "
         "log p_shaping and have to be at most 0",

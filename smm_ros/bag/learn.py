@@ -17,7 +17,7 @@ from smm_core import envs
 from smm_core.checkpoint import CheckpointError
 from smm_core.config import ConfigError, from_mapping
 from smm_core.evaluation.metrics import ANGLE_BINS
-from smm_core.offline_training import OffLineConfig, OffLineTraining
+from smm_core.offline.training import OffLineConfig, OffLineTraining
 from smm_core.options import OptionParser, add_options, read_options, read_yaml
 from smm_core.progress_bar import show
 from smm_core.run_folder import free_folder

@@ -48,7 +48,7 @@ def test_every_next_observation_is_a_row(tmp_path, capsys, make_record):
 
 def test_joint_states_are_rows_of_positions(tmp_path, capsys):
     bag, out = write(tmp_path / "run", [], map(joint_state, range(5))), tmp_path / "states.npy"
-    assert main(["states", bag, "--out", str(out), "--joint-states"]) == 0
+    assert main(["states", bag, "--out", str(out), "--joint_states"]) == 0
     np.testing.assert_allclose(np.load(out), [[0.1 * n, 2.0] for n in range(5)], rtol=1e-6)
     assert "columns 0 .. 1: positions in rad of joint_10, valve" in capsys.readouterr().out
 
@@ -65,14 +65,14 @@ def test_a_target_is_learnt_from_the_file(tmp_path, make_record):
 @pytest.mark.parametrize(
     ("sizes", "joint_states", "options", "words"),
     [
-        ([], [], [], "holds no transitions; --joint-states takes"),
-        ([], [], ["--joint-states"], "holds no joint states; without --joint-states"),
+        ([], [], [], "holds no transitions; --joint_states takes"),
+        ([], [], ["--joint_states"], "holds no joint states; without --joint_states"),
         ([12, 5], [], [], "of 5 and 12 numbers"),
-        ([], [joint_state(0), joint_state(1, "other")], ["--joint-states"], "of other valve"),
+        ([], [joint_state(0), joint_state(1, "other")], ["--joint_states"], "of other valve"),
         (
             [],
             [JointState(name=["a"], velocity=[0.0], effort=[0.0])],
-            ["--joint-states"],
+            ["--joint_states"],
             "of 0 numbers",
         ),
     ],

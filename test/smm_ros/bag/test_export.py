@@ -60,7 +60,7 @@ def test_what_a_crash_left_is_exported_and_the_rest_told(
 
 def test_broken_episodes_left_out_are_told(tmp_path, explore, write_bag, export, capsys):
     bag = write_bag(tmp_path / "bag", explore(episodes=2)[1:])
-    assert export(bag, more=["--broken-episodes", "leave_out"]) == 0
+    assert export(bag, more=["--broken_episodes", "leave_out"]) == 0
     out = capsys.readouterr().out
     assert "wrote 5 transitions" in out
     assert "1 broken episodes left out, 4 transitions" in out
@@ -69,7 +69,7 @@ def test_broken_episodes_left_out_are_told(tmp_path, explore, write_bag, export,
 def test_a_dataset_of_broken_episodes_alone_is_none(tmp_path, explore, write_bag, export, capsys):
     bag = write_bag(tmp_path / "bag", explore(episodes=1)[1:])
     for to in FORMATS:
-        assert export(bag, to=to, more=["--broken-episodes", "leave_out"]) == 1
+        assert export(bag, to=to, more=["--broken_episodes", "leave_out"]) == 1
         assert "all 1 episodes are broken" in capsys.readouterr().err
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["bag"]
 

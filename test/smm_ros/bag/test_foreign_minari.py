@@ -112,9 +112,9 @@ def test_rewards_above_zero_are_refused_or_ignored(save, tmp_path, capsys):
     assert main([folder, "--out", str(tmp_path / "bag")]) == 1
     said = capsys.readouterr().err
     assert "episode 1 of other/set-v0 has rewards up to 2.5" in said
-    assert "--ignore-rewards" in said
+    assert "--ignore_rewards" in said
     assert not (tmp_path / "bag").exists()
-    assert main([folder, "--ignore-rewards", "--out", str(tmp_path / "bag")]) == 0
+    assert main([folder, "--ignore_rewards", "--out", str(tmp_path / "bag")]) == 0
     records = list(read_transitions(tmp_path / "bag"))
     assert [record.log_p_shaping for record in records] == [0.0] * 4
     assert {record.hand for record in records} == {"imported"}

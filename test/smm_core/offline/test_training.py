@@ -12,7 +12,7 @@ from smm_core.config import ConfigError, from_mapping
 from smm_core.evaluation.evaluate import EvaluateConfig, evaluate
 from smm_core.evaluation.player import AVERAGE, LAST
 from smm_core.evaluation.trained_runs import open_runs
-from smm_core.offline_training import OffLineConfig, OffLineTraining, action_values
+from smm_core.offline.training import OffLineConfig, OffLineTraining, action_values
 from smm_core.train import DivergedError
 from smm_core.transitions import Layout, TransitionError
 
@@ -84,7 +84,7 @@ def test_it_reports_saves_and_keeps_policies_when_due(learn):
 def test_every_metric_is_explained(learn, small_config, conservative):
     sac = {"hidden": [8], "conservative": conservative}
     training, _, _ = learn(learner=small_config(sac=sac))
-    docs = Path(__file__).parents[2] / "docs"
+    docs = Path(__file__).parents[3] / "docs"
     pages = "".join((docs / name).read_text() for name in ("commands.md", "offline.md"))
     told = training.folder.metrics()[-1]
     assert ("conservative_gap" in told) == bool(conservative)
