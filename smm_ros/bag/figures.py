@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 
-_SIZES = ("bytes", "kB", "MB", "GB", "TB")
+_SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
 def size_text(num_bytes: float) -> str:
