@@ -48,8 +48,10 @@ STATUS_PERIOD = 0.1
 """Time between two training status messages at least, s of wall time."""
 RATE_WINDOW = 50
 """Status messages over which rates are taken."""
-SILENCE = 3.0
-"""Time after which a hand or the recorder is missed, s; ten times that at the start."""
+HAND_SILENCE, RECORDER_SILENCE = 10.0, 3.0
+"""Time after which a hand or the recorder is missed, s; a real hand's reset takes four."""
+START = 30.0
+"""Time that all have to start, s."""
 
 
 class TrainerNode(Node):
@@ -61,8 +63,8 @@ class TrainerNode(Node):
         self._config = declare(self, TrainerConfig())
         self._policy_lock = threading.Lock()
         now = time.monotonic()
-        self._missed_at = dict.fromkeys(self._config.hand_names, now + 10 * SILENCE)
-        self._recorder_missed_at = now + 10 * SILENCE
+        self._missed_at = dict.fromkeys(self._config.hand_names, now + START)
+        self._recorder_missed_at = now + START
         self._origin = self._problems = ""
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=RATE_WINDOW)
         layout = Layout(len(OBS_NAMES), NUM_JOINTS, self._config.learner.num_skills)
@@ -105,12 +107,12 @@ class TrainerNode(Node):
             text = f"/{hand}/{TRANSITIONS} brings transitions of '{message.hand}': ignored"
             self.get_logger().error(text, throttle_duration_sec=10.0)
             return
-        self._missed_at[hand] = time.monotonic() + SILENCE
+        self._missed_at[hand] = time.monotonic() + HAND_SILENCE
         self._thread.put(transition_from_msg(message))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         if RECORDER_NODE in reporters(message):
-            self._recorder_missed_at = time.monotonic() + SILENCE
+            self._recorder_missed_at = time.monotonic() + RECORDER_SILENCE
 
     def _on_beat(self) -> None:
         if self._thread.error is not None:
