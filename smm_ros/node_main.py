@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import gc
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from types import FrameType
-from typing import Any
 
 import rclpy
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
@@ -16,6 +13,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from smm_core.config import ConfigError
+from smm_ros.signals import Signals
 
 # How long a signal may wait for the executor to come back to Python, s.
 SIGNAL_LATENCY = 0.1
@@ -29,30 +27,6 @@ class NodeError(Exception):
     """A fault that its message explains in full: shown without a traceback, status 1."""
 
 
-class _Signals:
-    """SIGINT, SIGTERM and SIGHUP (the terminal was closed) as a flag.
-
-    Unlike rclpy's own handlers it leaves the communication up, so that clean-up can still
-    publish and answer.
-    """
-
-    def __init__(self) -> None:
-        self.received = False
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> _Signals:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._previous[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = True
-
-
 def run(
     make_node: Callable[[], Node],
     args: Sequence[str] | None = None,
@@ -64,7 +38,7 @@ def run(
     still works. `args` are as for rclpy.init (None: the process's own). NodeError, ConfigError
     and the types in `expected` are shown as one line; any other error with its traceback.
     """
-    with _Signals() as signals:
+    with Signals() as signals:
         rclpy.init(
             args=None if args is None else list(args),
             signal_handler_options=SignalHandlerOptions.NO,
@@ -86,7 +60,7 @@ def run(
     return 0
 
 
-def _live(make_node: Callable[[], Node], signals: _Signals) -> None:
+def _live(make_node: Callable[[], Node], signals: Signals) -> None:
     node = make_node()
     executor = SingleThreadedExecutor()
     try:
@@ -102,7 +76,7 @@ def _live(make_node: Callable[[], Node], signals: _Signals) -> None:
             node.destroy_node()
 
 
-def _spin(node: Node, executor: Executor, signals: _Signals) -> None:
+def _spin(node: Node, executor: Executor, signals: Signals) -> None:
     executor.add_node(node)
-    while rclpy.ok() and not signals.received:
+    while rclpy.ok() and not signals.count:
         executor.spin_once(timeout_sec=SIGNAL_LATENCY)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from smm_core.config import ConfigError
 from smm_core.options import OptionParser, add_options, read_options
@@ -23,13 +20,14 @@ from smm_ros.episode_drive import DriveSettings, EpisodeDrive, Phase
 from smm_ros.node_main import NodeError
 from smm_ros.recorded_episode import EpisodeError, RecordedEpisode, find_episode
 from smm_ros.ros_environment import missing_variables
+from smm_ros.signals import Signals
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Drive an episode and return the exit status."""
     options = _parser().parse_args(argv)
     os.environ.update(missing_variables(os.environ))
-    with _Interrupts() as interrupts:
+    with Signals() as interrupts:
         try:
             settings = read_options(DriveSettings, None, vars(options))
             records = read_transitions(options.bag)
@@ -52,7 +50,7 @@ def _lead(
     options: argparse.Namespace,
     episode: RecordedEpisode,
     drive: EpisodeDrive,
-    interrupts: _Interrupts,
+    interrupts: Signals,
 ) -> str:
     """Find, reset and drive the hand; return how it ended, empty for well."""
     with DriveSession(options.hand, lambda: interrupts.count) as session:
@@ -69,26 +67,6 @@ def _lead(
                 raise
             return str(error)
     return drive.trouble
-
-
-class _Interrupts:
-    """Counts SIGINT, SIGTERM and SIGHUP."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> _Interrupts:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._previous[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
 
 
 def _tell(text: str) -> None:
