@@ -120,11 +120,11 @@ class TransitionReading:
 
         Raises BagError for damage, and for transitions of another layout than this version's.
         """
-        expected, known = self.next_sequences, None
+        expected, known = self.next_sequences, set[Topic]()
         for message in self._messages:
-            if message.topic is not known:
+            if message.topic not in known:
                 _check_layout(message.topic)
-                known = message.topic
+                known.add(message.topic)
             try:
                 if self._passes_by:
                     hand, sequence = peek_transition(message.data)
