@@ -10,7 +10,7 @@ from pathlib import Path
 from smm_ros.bag.bag_files import BagFile, Storage, find_files
 from smm_ros.bag.mcap_file import BagError, Topic, is_closed
 from smm_ros.bag.reading import read_messages
-from smm_ros.bag.writer import read_summary
+from smm_ros.bag.writer import read_file_summary
 
 
 @dataclass
@@ -50,7 +50,7 @@ def _parts(file: BagFile) -> Iterator[tuple[Topic, int, int, int]]:
     """Yield each topic with its number of messages and a range of times that is in the file."""
     if file.storage is Storage.MCAP and not file.is_packed and is_closed(file.path):
         try:
-            summary = read_summary(file.path)
+            summary = read_file_summary(file.path)
         except BagError:  # another tool's, without one
             summary = None
         if summary is not None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from mcap.exceptions import McapError
-from mcap.reader import make_reader
 
 from smm_ros.bag.bag_files import file_number
 from smm_ros.bag.folder_hold import FolderHold, sync_folder
 from smm_ros.bag.losses import add_losses, read_losses
 from smm_ros.bag.mcap_appender import FileAppender, FileSummary, PendingChunk
 from smm_ros.bag.mcap_file import BagError, Topic, is_closed
+from smm_ros.bag.mcap_records import read_summary
 from smm_ros.bag.metadata import METADATA, describe
 from smm_ros.bag.topics import dump_yaml
 
@@ -144,7 +143,9 @@ class BagWriter:
         _check_storage(self.folder)
         for path in bag_files(self.folder):
             try:
-                summary = read_summary(path) if is_closed(path) else _mend(path, self._durable)
+                summary = (
+                    read_file_summary(path) if is_closed(path) else _mend(path, self._durable)
+                )
                 self._finished.append(summary)
             except BagError as error:
                 self.left_out.append(str(error))
@@ -230,14 +231,14 @@ def bag_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.mcap"), key=lambda path: (file_number(path), path.name))
 
 
-def read_summary(path: Path) -> FileSummary:
+def read_file_summary(path: Path) -> FileSummary:
     """Read what a properly ended file holds; raises BagError when its summary is damaged."""
     with path.open("rb") as file:
         try:
-            summary = make_reader(file).get_summary()
-        except (McapError, ValueError) as error:
+            summary = read_summary(file)
+        except (EOFError, ValueError, struct.error) as error:
             raise BagError(f"{path} has a damaged summary ({error}), left as it is") from error
-    if summary is None or summary.statistics is None:
+    if summary.statistics is None:
         raise BagError(f"{path} has no summary of its messages, left as it is")
     statistics = summary.statistics
     counts: Counter[Topic] = Counter()
