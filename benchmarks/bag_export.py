@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smm_ros.bag.export import FORMATS
+from smm_ros.bag.datasets.export import FORMATS
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
 from smm_ros.dclaw.spec import CONTROL_PERIOD, EPISODE_STEPS
@@ -27,7 +27,8 @@ from smm_ros.transition_wire import serialize_transition
 
 PERIOD_NS = round(CONTROL_PERIOD * 1e9)
 READ = (
-    "import sys; from pathlib import Path; from smm_ros.bag.dataset import SegmentReading\n"
+    "import sys; from pathlib import Path\n"
+    "from smm_ros.bag.datasets.dataset import SegmentReading\n"
     "for _ in SegmentReading([Path(sys.argv[1])]): pass"
 )
 

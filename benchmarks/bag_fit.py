@@ -30,9 +30,9 @@ from smm_core.offline.fit_config import FitConfig
 from smm_core.offline.fitted_models import FILE
 from smm_core.offline.model_fit import Fit, fit_models
 from smm_ros.bag.joint_messages import JointReading, JointTopics
+from smm_ros.bag.offline.fit_stream import FitStream
 from smm_ros.bag.reading import read_messages, read_transitions
 from smm_ros.dclaw.spec import CONTROL_PERIOD
-from smm_ros.fit_stream import FitStream
 from smm_ros.interfaces import TRANSITIONS, TRANSITIONS_QOS
 from smm_ros.msg import Transition
 from smm_ros.records import TransitionRecord

@@ -32,7 +32,7 @@ from smm_core.replay import Batch
 from smm_core.rollout import Rollout
 from smm_core.run_folder import RunFolder
 from smm_core.transitions import Transition
-from smm_ros.bag.experience import Experience
+from smm_ros.bag.offline.experience import Experience
 
 CONFIG = Path(__file__).resolve().parent.parent / "config" / "train_dclaw.yaml"
 ENV = "smm_ros/DClawExplore-v0"

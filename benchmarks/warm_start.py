@@ -34,7 +34,7 @@ from smm_core.offline.training import OffLineConfig, OffLineTraining
 from smm_core.options import read_yaml
 from smm_core.rollout import Rollout
 from smm_core.transitions import Transition
-from smm_ros.bag.experience import Experience
+from smm_ros.bag.offline.experience import Experience
 
 NOTHING, RANDOM_DATA, BAG_DATA = "nothing", "random actions", "training run"
 CASES: dict[str, dict[str, Any]] = {

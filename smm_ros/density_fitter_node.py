@@ -22,12 +22,12 @@ from trajectory_msgs.msg import JointTrajectory
 
 from smm_core.offline.state_samples import FitError
 from smm_ros.bag.joint_messages import COMMAND_TYPE, STATE_TYPE, JointMessages
+from smm_ros.bag.offline.fit_stream import FitStream
+from smm_ros.bag.offline.fit_work import JOINT_STATES, FitterConfig, FitWork
 from smm_ros.bag.reading import BagError, BagMessage
 from smm_ros.bag.topics import installed_topic
 from smm_ros.dclaw.task import OBS_NAMES
 from smm_ros.diagnostics import Diagnostics
-from smm_ros.fit_stream import FitStream
-from smm_ros.fit_work import JOINT_STATES, FitterConfig, FitWork
 from smm_ros.interfaces import (
     DENSITY_FITTER_NODE,
     FIT,

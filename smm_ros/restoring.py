@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from smm_core import checkpoint
 from smm_core.learner import Learner
-from smm_ros.bag.experience import Experience
+from smm_ros.bag.offline.experience import Experience
 from smm_ros.bag.reading import BagError, read_transitions
 from smm_ros.bag.writer import bag_files
 from smm_ros.records import TransitionRecord

@@ -10,12 +10,12 @@ COMMANDS = {
     "info": ("smm_ros.bag.info", "what is in a bag: topics, episodes, gaps, policies"),
     "check": ("smm_ros.bag.check", "whether all of it can be read and fits together"),
     "repair": ("smm_ros.bag.repair", "a whole copy of a damaged bag"),
-    "fit": ("smm_ros.bag.fit", "densities and a discriminator learnt from bags"),
-    "learn": ("smm_ros.bag.learn", "a policy learnt from bags alone"),
-    "play": ("smm_ros.bag.play", "publish what was recorded, as ros2 bag play does"),
-    "drive": ("smm_ros.bag.drive", "lead the hand through recorded actions, safely"),
-    "export": ("smm_ros.bag.export", "a dataset for learners: Parquet, Minari, LeRobot"),
-    "import": ("smm_ros.bag.import_", "a bag made of such a dataset"),
+    "fit": ("smm_ros.bag.offline.fit", "densities and a discriminator learnt from bags"),
+    "learn": ("smm_ros.bag.offline.learn", "a policy learnt from bags alone"),
+    "play": ("smm_ros.bag.replay.play", "publish what was recorded, as ros2 bag play does"),
+    "drive": ("smm_ros.bag.replay.drive", "lead the hand through recorded actions, safely"),
+    "export": ("smm_ros.bag.datasets.export", "a dataset for learners: Parquet, Minari, LeRobot"),
+    "import": ("smm_ros.bag.datasets.import_", "a bag made of such a dataset"),
 }
 
 

@@ -1,0 +1,1 @@
+"""Bags as the datasets that other learners read, and back."""

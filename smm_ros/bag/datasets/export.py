@@ -1,0 +1,141 @@
+"""`smm bag export`: the transitions of bags as a dataset that learners' libraries open."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from smm_core.config import ConfigError
+from smm_core.options import OptionParser
+from smm_ros.bag.datasets.dataset import (
+    BROKEN_EPISODES,
+    EVERYTHING,
+    SPLIT,
+    Choice,
+    DatasetError,
+    DatasetReport,
+    SegmentReading,
+)
+from smm_ros.bag.new_folder import FolderError, new_folder
+from smm_ros.bag.reading import BagError
+
+FORMATS = {
+    "parquet": "smm_ros.bag.datasets.parquet_dataset",
+    "lerobot": "smm_ros.bag.datasets.lerobot_dataset",
+    "minari": "smm_ros.bag.datasets.minari_dataset",
+}
+"""Modules that write and read each format, imported when they are asked for."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the dataset and return the exit status."""
+    options = _parser().parse_args(argv)
+    topics = {"joint_states": options.joint_states, "joint_command": options.joint_command}
+    named = {name: topic for name, topic in topics.items() if topic is not None}
+    choice = Choice(options.hand, options.broken_episodes, named)
+    start = time.monotonic()
+    try:
+        with Console(stderr=True).status("") as status:
+            report = export(
+                options.paths,
+                options.to,
+                options.out,
+                choice,
+                lambda transitions: status.update(f"{transitions} transitions"),
+            )
+    except KeyboardInterrupt:
+        print("stopped; nothing is left of the dataset", file=sys.stderr)
+        return 1
+    except (BagError, ConfigError, DatasetError, FolderError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    seconds = time.monotonic() - start
+    print(f"wrote {report.transitions} transitions to {options.out} in {seconds:.1f} s")
+    print("\n".join(_told(report, options.broken_episodes)))
+    return 0
+
+
+def export(
+    paths: Sequence[Path],
+    to: str,
+    out: Path,
+    choice: Choice = EVERYTHING,
+    tell: Callable[[int], None] = lambda transitions: None,
+) -> DatasetReport:
+    """Write the transitions of bags into the new folder `out`, in one of FORMATS.
+
+    `tell` is called, over and over, with the number of those read so far.
+
+    Raises BagError where a bag can not be read to its end, ConfigError for topics that do not
+    fit each other, DatasetError where its transitions do not fit, FolderError where `out` is
+    there already and OSError where it can not be written; nothing is left there then.
+    """
+    out = out.expanduser().absolute()
+    with new_folder(out) as folder:
+        reading = SegmentReading(paths, choice, tell)
+        importlib.import_module(FORMATS[to]).write_dataset(folder, reading, out)
+    return reading.report
+
+
+def _told(report: DatasetReport, broken_episodes: str) -> list[str]:
+    """Return what there is to say about the dataset, a line each."""
+    whole = report.episodes - report.broken_episodes
+    told = [f"  {whole} whole episodes of {', '.join(sorted(report.hands))}"]
+    if report.broken_episodes and broken_episodes == SPLIT:
+        parts = report.segments - whole
+        told.append(f"  {report.broken_episodes} broken episodes, written as {parts} segments")
+    elif report.broken_episodes:
+        told.append(
+            f"  {report.broken_episodes} broken episodes left out, {report.left_out} transitions"
+        )
+    if report.assembled:
+        told.append(f"  {report.assembled} assembled from joint states and joint commands")
+    missing = {hand: count for hand, count in report.missing.items() if count}
+    told += [f"  {count} transitions of {hand} are missing" for hand, count in missing.items()]
+    if report.doubled:
+        told.append(f"  {report.doubled} transitions were there more than once; one of each taken")
+    told += [f"  not read: {end} (smm bag check says more)" for end in report.torn]
+    return told
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OptionParser(prog="smm bag export", description=__doc__)
+    parser.add_argument(
+        "paths", type=Path, nargs="+", metavar="PATH", help="bags, each a run of its own"
+    )
+    parser.add_argument("--to", choices=FORMATS, required=True, help="the dataset's format")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="new folder of the dataset; for minari its name is the id, such as dclaw-v0",
+    )
+    parser.add_argument(
+        "--hand",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="take the transitions of this hand only; may be given again (default: all hands)",
+    )
+    parser.add_argument(
+        "--broken_episodes",
+        choices=BROKEN_EPISODES,
+        default=SPLIT,
+        help="what becomes of episodes with a part missing: each unbroken part a segment of its "
+        "own, or none of it (default %(default)s)",
+    )
+    for name, what in (("states", "states"), ("command", "commands")):
+        parser.add_argument(
+            f"--joint_{name}",
+            metavar="TOPIC",
+            help=f"where a bag without transitions has the joint {what}, of which they are made "
+            f"then (default joint_{name}, in the namespace of every hand)",
+        )
+    return parser

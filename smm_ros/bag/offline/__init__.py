@@ -1,0 +1,1 @@
+"""What is learnt from bags alone: densities, discriminators and policies."""

@@ -1,0 +1,221 @@
+"""Leading a hand through an episode: no ROS, no physics but joints that follow with a lag."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from smm_ros.bag.replay.episode_drive import (
+    LEAD,
+    NEAR,
+    PATIENCE,
+    DriveSettings,
+    EpisodeDrive,
+    Phase,
+)
+from smm_ros.bag.replay.recorded_episode import RecordedEpisode
+from smm_ros.dclaw import task
+from smm_ros.dclaw.hand import HandState
+from smm_ros.dclaw.safety_clamp import MAX_STEP
+from smm_ros.dclaw.spec import CONTROL_PERIOD, POSITION_HIGH, POSITION_LOW, RESET_POSE
+
+PERIOD_NS = round(CONTROL_PERIOD * 1e9)
+PEAK = 1.5
+"""A glide's greatest speed by its mean speed."""
+
+
+def episode(actions, start=RESET_POSE):
+    """What joints that get half way to each target do."""
+    poses = [np.clip(start, POSITION_LOW, POSITION_HIGH)]
+    for action in np.nan_to_num(actions):
+        target = task.target_from_action(action, state_at(poses[-1]))
+        poses.append((poses[-1] + target) / 2)
+    count = len(actions)
+    valve = np.linspace(0.0, 1.0, count + 1)
+    return RecordedEpisode("dclaw", 3, np.asarray(actions, np.float32), np.array(poses), valve)
+
+
+def state_at(pose, stamp=0.0, valve=0.0):
+    return HandState(stamp, np.asarray(pose, float), np.zeros(9), np.zeros(9), valve, 0.0, 0.0)
+
+
+class Joints:
+    """Go half way to each target, but for those that are held."""
+
+    def __init__(self, pose, held=()):
+        self.pose, self.held = np.array(pose, float), list(held)
+
+    def go(self, target):
+        before = self.pose.copy()
+        self.pose = (self.pose + target) / 2
+        self.pose[self.held] = before[self.held]
+
+
+def lead(drive, joints, until=lambda drive, n: False, most=2000):
+    """Answer states until it is done; return (phase, measured pose, target) of each command."""
+    commands = []
+    for number in range(most):
+        if until(drive, number):
+            break
+        state = state_at(joints.pose, number * CONTROL_PERIOD, valve=0.01 * number)
+        command = drive.see(number * PERIOD_NS, state)
+        if command is None:
+            break
+        assert command.stamp_ns == number * PERIOD_NS
+        commands.append((drive.phase, joints.pose.copy(), command.position))
+        joints.go(command.position)
+    return commands
+
+
+def of(phase, commands):
+    return [(pose, target) for each, pose, target in commands if each is phase]
+
+
+rng = np.random.default_rng(0)
+ACTIONS = rng.uniform(-1, 1, (20, 9))
+
+
+def test_the_recorded_actions_are_commanded_once_each_in_their_order():
+    drive, joints = EpisodeDrive(episode(ACTIONS), DriveSettings()), Joints(RESET_POSE)
+    played = of(Phase.PLAY, lead(drive, joints))
+    assert len(played) == 20
+    for (pose, target), action in zip(played, ACTIONS, strict=True):
+        asked = task.target_from_action(action.astype(np.float32), state_at(pose))
+        np.testing.assert_array_equal(target, asked)
+    assert drive.phase is Phase.DONE
+    assert not drive.trouble
+    np.testing.assert_allclose(drive.tracking.errors, 0, atol=1e-6)
+    assert drive.tracking.errors.shape == (20, 9)
+    assert drive.tracking.valve_end - drive.tracking.valve_start == pytest.approx(0.2)
+    assert drive.tracking.clamped == drive.tracking.late == 0
+
+
+def test_it_ends_in_the_reset_pose():
+    drive, joints = EpisodeDrive(episode(ACTIONS), DriveSettings()), Joints(RESET_POSE)
+    commands = lead(drive, joints)
+    np.testing.assert_array_equal(commands[-1][2], RESET_POSE)
+
+
+def test_a_hand_that_is_there_is_not_eased_in():
+    drive = EpisodeDrive(episode(ACTIONS), DriveSettings())
+    commands = lead(drive, Joints(RESET_POSE + math.radians(4)))
+    assert not of(Phase.EASE_IN, commands)
+
+
+@pytest.mark.parametrize("speed", [0.07, 0.25, 0.5, 0.9])
+def test_more_slowly_the_same_poses_are_passed_later(speed):
+    gentle = episode(0.1 * ACTIONS, start=np.zeros(9))
+    drive = EpisodeDrive(gentle, DriveSettings(speed=speed))
+    played = of(Phase.PLAY, lead(drive, Joints(gentle.poses[0])))
+    assert len(played) == math.ceil(20 / speed - 1e-6)
+    # These joints follow as the target is laid out for; real ones only nearly.
+    np.testing.assert_allclose(drive.tracking.errors, 0, atol=1e-6)
+    fast = np.abs(np.diff(gentle.poses, axis=0)).max()
+    slow = np.abs(np.diff([pose for pose, _ in played], axis=0)).max()
+    assert slow <= fast * speed + 1e-6
+
+
+poses = arrays(float, 9, elements=st.floats(0, 1)).map(
+    lambda share: POSITION_LOW + share * (POSITION_HIGH - POSITION_LOW)
+)
+garbage = arrays(
+    np.float32, (6, 9), elements=st.floats(width=32, allow_nan=True, allow_infinity=True)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    poses,
+    poses,
+    garbage,
+    st.floats(0.05, 1.0),
+    st.floats(0.05, 1.5),
+    st.lists(st.integers(0, 8), max_size=2),
+    st.integers(0, 60),
+)
+def test_whatever_was_recorded_the_ways_are_slow_and_no_command_is_a_jump(
+    start, first, actions, speed, ease, held, interrupt
+):
+    used = DriveSettings(speed=speed, ease_speed=ease)
+    drive, joints = EpisodeDrive(episode(actions, first), used), Joints(start, held)
+
+    def until(drive, number):
+        if number == interrupt:
+            drive.ease_out("interrupted")
+        return False
+
+    commands = lead(drive, joints, until)
+    assert drive.phase is Phase.DONE, "it always ends"
+    step = PEAK * ease * CONTROL_PERIOD + 1e-9
+    for phase in (Phase.EASE_IN, Phase.EASE_OUT):
+        way = of(phase, commands)
+        targets = np.array([target for _, target in way])
+        assert not way or np.abs(targets[0] - way[0][0]).max() <= step
+        assert np.abs(np.diff(targets, axis=0)).max(initial=0) <= step
+        ahead = [np.abs(target - pose).max() for pose, target in way]
+        assert max(ahead, default=0) <= LEAD + step
+    for _, pose, target in commands:
+        assert np.isfinite(target).all()
+        assert (target >= POSITION_LOW).all()
+        assert (target <= POSITION_HIGH).all()
+        assert np.abs(target - pose).max() <= MAX_STEP + 1e-9
+
+
+def test_from_far_away_it_comes_to_the_first_pose_and_then_begins():
+    drive = EpisodeDrive(episode(ACTIONS), DriveSettings())
+    far = np.array([0.4, 0.9, -1.2] * 3)
+    commands = lead(drive, Joints(far))
+    (begin, _), *_ = of(Phase.PLAY, commands)
+    assert np.abs(begin - RESET_POSE).max() <= NEAR
+    eased = of(Phase.EASE_IN, commands)
+    assert len(eased) > 20
+    # Off the valve first: nothing is swung to the side before the fingers are up.
+    swung = [pose for pose, _ in eased if np.abs(pose[::3] - 0.4).max() > 0.02]
+    up = np.abs(np.array(swung)[:, 1::3] - RESET_POSE[1]).max()
+    assert up < 0.1
+
+
+def test_a_joint_that_does_not_follow_is_waited_for_and_then_named():
+    drive = EpisodeDrive(episode(ACTIONS), DriveSettings())
+    commands = lead(drive, Joints(RESET_POSE + np.eye(9)[4], held=[4]))
+    assert "joint_21 stays" in drive.trouble
+    assert "not begun" in drive.trouble
+    assert not of(Phase.PLAY, commands)
+    assert drive.phase is Phase.DONE
+    assert len(commands) < 100 + 2 * PATIENCE
+
+
+def test_ended_early_it_eases_out_from_where_it_is():
+    drive, joints = EpisodeDrive(episode(ACTIONS), DriveSettings()), Joints(RESET_POSE)
+
+    def until(drive, number):
+        if number == 7:
+            drive.ease_out("interrupted")
+        return False
+
+    commands = lead(drive, joints, until)
+    assert len(of(Phase.PLAY, commands)) == 7
+    assert of(Phase.EASE_OUT, commands)
+    assert (drive.phase, drive.trouble) == (Phase.DONE, "interrupted")
+    np.testing.assert_allclose(joints.pose, RESET_POSE, atol=0.05)
+
+
+def test_a_hand_that_was_started_anew_is_left_alone():
+    drive = EpisodeDrive(episode(ACTIONS), DriveSettings())
+    assert drive.see(5 * PERIOD_NS, state_at(RESET_POSE)) is not None
+    assert drive.see(PERIOD_NS, state_at(RESET_POSE)) is None
+    assert (drive.phase, drive.trouble) == (Phase.DONE, "the hand was started anew")
+
+
+def test_late_states_and_clamped_commands_are_counted():
+    wild = ACTIONS.copy()
+    wild[2, 0] = np.nan
+    drive = EpisodeDrive(episode(wild), DriveSettings())
+    joints = Joints(RESET_POSE)
+    for stamp in (0, 1, 2, 4, 5, 7):
+        joints.go(drive.see(stamp * PERIOD_NS, state_at(joints.pose)).position)
+    assert drive.tracking.late == 2
+    assert drive.tracking.clamped == 1
