@@ -16,7 +16,7 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from smm_ros.bag.mcap_file import Topic
-from smm_ros.bag.reading import next_sequences
+from smm_ros.bag.reading import newest_transitions
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
 from smm_ros.diagnostics import Diagnostics
@@ -102,7 +102,7 @@ class RecorderNode(Node):
         tape = Tape(
             self._folder,
             partial(BagWriter, self._folder, topics, config.max_file_bytes, durable=durable),
-            partial(next_sequences, self._folder, self._hands()),
+            partial(newest_transitions, self._folder, self._hands()),
             transitions,
             config.recording,
             config.sync,
@@ -136,11 +136,10 @@ class RecorderNode(Node):
             self._recording.sync()
 
     def _on_message(self, topic: str, data: bytes, info: Mapping[str, int]) -> None:
+        received = info["received_timestamp"]
         if self._uses_sim_time:
-            received = sent = self.get_clock().now().nanoseconds
-        else:
-            received, sent = info["received_timestamp"], info["source_timestamp"]
-        self._recording.put(Message(topic, received, sent, data))
+            received = self.get_clock().now().nanoseconds
+        self._recording.put(Message(topic, received, info["source_timestamp"], data))
 
     def _report(self) -> tuple[Level, str, Mapping[str, Any]]:
         status = self._recording.status()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
@@ -88,7 +89,7 @@ class RecorderServices:
         data = serialize_message(mark_to_msg(now, name, label))
         self._marks.publish(data)
         topic = self._marks.topic_name
-        if self._recording.put(Message(topic, now, now, data)):
+        if self._recording.put(Message(topic, now, time.time_ns(), data)):
             return ""
         return f"it found no room in memory: {self._trouble()}"
 

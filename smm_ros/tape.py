@@ -13,7 +13,7 @@ from typing import NamedTuple
 from smm_ros.bag.losses import add_losses
 from smm_ros.bag.mcap_file import BagError
 from smm_ros.bag.writer import BagWriter
-from smm_ros.sequence_meter import SequenceMeter
+from smm_ros.sequence_meter import Numbered, SequenceMeter
 from smm_ros.transition_wire import peek_transition
 
 
@@ -31,15 +31,16 @@ class Drops:
     """Messages that found no room in memory, one behind the other."""
 
     messages: int = 0
-    transitions: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By hand: number of the last one dropped, and how many."""
+    transitions: dict[str, tuple[Numbered, int]] = field(default_factory=dict)
+    """By hand: the last one dropped, and how many."""
 
     def add(self, message: Message, is_transition: bool) -> None:
         """Count a message."""
         self.messages += 1
         if is_transition:
-            hand, sequence = peek_transition(message.data)
-            self.transitions[hand] = (sequence, self.transitions.get(hand, (0, 0))[1] + 1)
+            hand, number = _numbered(message)
+            _, count = self.transitions.get(hand, (number, 0))
+            self.transitions[hand] = (number, count + 1)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class TapeStatus:
     skipped: int = 0
     """Went by while recording was stopped."""
     hands: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Transitions by hand: "transitions", "gaps", "dropped", "skipped", "repeated"."""
+    """By hand: "transitions", of these "gaps", "dropped", "skipped" and "repeated", and how often
+    their numbers began again, "restarts"."""
     free_bytes: int = 0
     """Left on the disk."""
     longest_sync: float = 0.0
@@ -79,17 +81,17 @@ class Tape:
         self,
         folder: Path,
         open_bag: Callable[[], BagWriter],
-        read_next: Callable[[], Mapping[str, int]] = dict,
+        read_newest: Callable[[], Mapping[str, Numbered]] = dict,
         transition_topics: Collection[str] = (),
         is_recording: bool = True,
         sync: str = "episode",
     ) -> None:
-        """`read_next`: by hand, the number behind the last transition that the bag has.
+        """`read_newest`: by hand, the last transition that the bag has.
 
         `sync`: when the disk has to confirm: for each "episode", each "flush", or "never".
         """
         self._folder = folder
-        self._open_bag, self._read_next = open_bag, read_next
+        self._open_bag, self._read_newest = open_bag, read_newest
         self._transition_topics = frozenset(transition_topics)
         self._is_recording = is_recording
         self._sync = sync
@@ -110,7 +112,7 @@ class Tape:
         if not self._is_known:
             self._is_known = True
             try:
-                self._meter.expect(self._read_next())
+                self._meter.expect_after(self._read_newest())
             except (BagError, OSError) as error:
                 self._notes += (f"may record transitions twice: {error}",)
 
@@ -120,7 +122,7 @@ class Tape:
             # One that was found late, or started again, is sent what it has missed and what
             # it has.
             mark = self._meter.mark if self._is_recording else self._meter.skip
-            if not mark(*peek_transition(message.data)):
+            if not mark(*_numbered(message)):
                 return
         if self._writer is None:
             self._skipped += 1
@@ -133,8 +135,8 @@ class Tape:
     def miss(self, drops: Drops) -> None:
         """Count what found no room in memory."""
         self._dropped += drops.messages
-        for hand, (sequence, count) in drops.transitions.items():
-            self._meter.drop(hand, sequence, count)
+        for hand, (number, count) in drops.transitions.items():
+            self._meter.drop(hand, number, count)
 
     def flush(self) -> None:
         """Bring everything taken to the file."""
@@ -194,6 +196,7 @@ class Tape:
                 "transitions": meter.received[hand],
                 **meter.losses(hand),
                 "repeated": meter.repeated[hand],
+                "restarts": meter.restarts[hand],
             }
             for hand in meter.hands
         }
@@ -235,6 +238,11 @@ class Tape:
         for hand in self._meter.hands:
             losses |= {f"{hand}/{why}": n for why, n in self._meter.losses(hand).items()}
         return losses
+
+
+def _numbered(message: Message) -> tuple[str, Numbered]:
+    hand, sequence = peek_transition(message.data)
+    return hand, Numbered(sequence, message.publish_time_ns)
 
 
 def _free_bytes(folder: Path) -> int:

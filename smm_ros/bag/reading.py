@@ -17,6 +17,7 @@ from smm_ros.bag.mcap_file import REPAIR_ADVICE, BagError, FileScan, RawMessage,
 from smm_ros.bag.sqlite_file import SqliteScan
 from smm_ros.bag.topics import installed_topic
 from smm_ros.records import TransitionRecord
+from smm_ros.sequence_meter import Numbered
 from smm_ros.transition_wire import TransitionWireError, parse_transition, peek_transition
 
 __all__ = ["BagError", "BagMessage", "Reading", "TransitionReading"]
@@ -167,25 +168,27 @@ def read_transitions(
     )
 
 
-def next_sequences(folder: Path, hands: Collection[str]) -> dict[str, int]:
-    """Return the number after the last transition of each of the hands that the bag has.
+def newest_transitions(folder: Path, hands: Collection[str]) -> dict[str, Numbered]:
+    """Return the last transition published by each of the hands that the bag has.
 
     Looks into the newest files only, as far back as it takes. Raises BagError for damage.
     """
-    found: dict[str, int] = {}
+    found: dict[str, Numbered] = {}
     if not folder.is_dir() or not any(folder.glob("*.mcap")):
         return found
     for file in reversed(files_at(folder, incomplete=True)):
         if found.keys() >= set(hands):
             break
-        last: dict[str, int] = {}
+        newest: dict[str, Numbered] = {}
         for message in Reading([file], lambda topic: topic.type == TRANSITION):
             try:
                 hand, sequence = peek_transition(message.data)
             except TransitionWireError as error:
                 raise BagError(f"{file.path}: {error}") from error
-            last[hand] = max(last.get(hand, 0), sequence + 1)
-        found = last | found
+            number = Numbered(sequence, message.publish_time_ns)
+            if number.publish_time_ns >= newest.get(hand, number).publish_time_ns:
+                newest[hand] = number
+        found = newest | found
     return found
 
 

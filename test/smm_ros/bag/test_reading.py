@@ -13,7 +13,7 @@ from rclpy.serialization import serialize_message
 
 from smm_ros.bag.bag_files import ZSTD_MAGIC
 from smm_ros.bag.mcap_file import BagError, FileScan, Topic
-from smm_ros.bag.reading import next_sequences, read_messages, read_transitions
+from smm_ros.bag.reading import newest_transitions, read_messages, read_transitions
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
 from smm_ros.conversions import transition_to_msg
@@ -87,14 +87,19 @@ def test_each_hand_goes_on_where_it_was_left(tmp_path):
     assert keys(reading) == [("left", 58), ("left", 59)]
 
 
-def test_what_comes_next_is_found_in_the_newest_file_that_has_the_hand(tmp_path):
+def test_the_newest_transitions_are_found_in_the_newest_file_that_has_the_hand(tmp_path):
     folder = tmp_path / "run"
-    assert next_sequences(folder, HANDS) == {}
+    assert newest_transitions(folder, HANDS) == {}
     write_transitions(folder, [("left", n) for n in range(9)] + [("right", n) for n in range(80)])
     assert len(list(folder.glob("*.mcap"))) > 1
-    assert next_sequences(folder, HANDS) == {"left": 9, "right": 80}
-    assert next_sequences(folder, ["right"])["right"] == 80
-    assert next_sequences(folder, ["other"]).get("other") is None
+    assert newest_transitions(folder, HANDS) == {"left": (8, 8), "right": (79, 88)}
+    assert newest_transitions(folder, ["right"])["right"] == (79, 88)
+    assert newest_transitions(folder, ["other"]).get("other") is None
+
+
+def test_the_newest_transition_is_the_last_one_published_whatever_its_number(tmp_path):
+    write_transitions(tmp_path / "run", [("left", n) for n in (7, 8, 0, 1)])
+    assert newest_transitions(tmp_path / "run", HANDS) == {"left": (1, 3)}
 
 
 def test_missing_and_doubled_transitions_are_counted_and_left_out(tmp_path):
