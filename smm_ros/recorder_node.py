@@ -86,11 +86,11 @@ class RecorderNode(Node):
     def close(self) -> None:
         """Write what is waiting and end the bag.
 
-        Raises NodeError when that fails: the bag then ends as after a crash.
+        Raises NodeError when something could not be written, or the bag ends as after a crash.
         """
         fault = self._recording.close()
         if fault:
-            raise NodeError(f"the bag was not closed: {fault}")
+            raise NodeError(f"the bag is not whole: {fault}")
         tape = self._recording.status().tape
         self.get_logger().info(f"closed {self._folder}, {tape.written} messages added")
 

@@ -15,6 +15,8 @@ from smm_ros.tape import Drops, Message, Tape, TapeStatus
 
 # How long closing may take before the process ends without it, s.
 CLOSE_TIMEOUT = 1.5
+# For how much of that what is waiting is tried again while the disk refuses it.
+LAST_TRIES = 0.8
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class RecordingStatus:
 
     received: int
     dropped: int
-    """Messages that found no room in memory."""
+    """Messages that found no room in memory, or were still there when the time to end was up."""
     waiting_bytes: int
     fault: str
     """Why nothing can be written at the moment; empty when all is well."""
@@ -94,7 +96,7 @@ class Recording:
         # Each attribute is changed by one thread only, so that no lock is needed.
         self._received = self._received_bytes = self._dropped = 0
         self._drops = Drops()
-        self._taken_bytes = self._done_bytes = 0
+        self._taken_bytes = self._done_bytes = self._given_up = 0
         self._fault = ""
         self._turn_begin = 0.0
         self._tape_status = TapeStatus()
@@ -139,7 +141,7 @@ class Recording:
         begin = self._turn_begin
         return RecordingStatus(
             received=self._received,
-            dropped=self._dropped,
+            dropped=self._dropped + self._given_up,
             waiting_bytes=self._waiting_bytes(),
             fault=self._fault,
             busy=time.monotonic() - begin if begin else 0.0,
@@ -180,14 +182,38 @@ class Recording:
                 self._turn()
                 self._wake.wait(self._flush_period)
                 self._wake.clear()
-            self._turn()
-            self._tape.close()
+            self._end()
         except BagError as error:
             self._fault = str(error)
         except Exception as error:  # shown by whoever asks for the status
             self._error = error
         finally:
             self._tape_status = self._tape.status()
+
+    def _end(self) -> None:
+        """Write what waits, as long as there is time to try; drop the rest, and end the bag."""
+        deadline = time.monotonic() + LAST_TRIES * CLOSE_TIMEOUT
+        self._turn()
+        while self._fault and time.monotonic() < deadline:
+            time.sleep(0.05)
+            self._turn()
+        self._give_up()
+        self._tape.close()
+        lost = self._given_up
+        self._fault = f"{lost} messages were lost: {self._fault}" if lost else ""
+
+    def _give_up(self) -> None:
+        """Count what is in the queue as dropped."""
+        drops = Drops()
+        for entry in self._queue:
+            if isinstance(entry, Message):
+                drops.add(entry, entry.topic in self._transition_topics)
+                self._given_up += 1
+            elif isinstance(entry, Drops):  # of what came between
+                self._tape.miss(drops)
+                self._tape.miss(entry)
+                drops = Drops()
+        self._tape.miss(drops)
 
     def _turn(self) -> None:
         """Bring everything that waits to the file, or note why that is impossible."""

@@ -1,5 +1,6 @@
 """Messages wait in memory while the bag refuses them, and nothing is lost uncounted."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -87,7 +88,8 @@ def test_too_much_is_dropped_and_counted(tmp_path):
     assert put(recording, *range(25)) == [True] * 10 + [False] * 15
     status = recording.status()
     assert (status.received, status.dropped, status.waiting_bytes) == (25, 15, 1000)
-    assert recording.close() == "the door is locked"
+    assert recording.close() == "10 messages were lost: the door is locked"
+    assert recording.status().dropped == 25
 
 
 def test_a_refused_write_is_tried_again_and_its_messages_kept(tmp_path, monkeypatch):
@@ -219,6 +221,47 @@ def test_one_that_starts_stopped_touches_nothing(tmp_path):
     assert not recording.status().tape.is_recording
     assert recording.close() == ""
     assert not (tmp_path / "run").exists()
+
+
+def refuse_while(monkeypatch, condition):
+    """Let the disk confirm nothing while a condition holds."""
+    real = os.fdatasync
+    monkeypatch.setattr("os.fdatasync", lambda file: refuse() if condition() else real(file))
+
+
+def test_what_waits_behind_a_refused_order_is_written_before_the_end(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    recording = record(folder, period=10.0)
+    recording.sync().result(30.0)
+    refusals = iter([True])
+    refuse_while(monkeypatch, lambda: next(refusals, False))
+    put(recording, 0)
+    recording.sync()
+    wait_for(lambda: recording.status().fault)
+    put(recording, *range(1, 6))
+    assert recording.close() == ""
+    assert times_in(folder) == list(range(6))
+    assert custom_data(folder)["dropped"] == "0"
+
+
+def test_what_is_not_written_when_the_time_to_end_is_up_is_told_in_the_bag(
+    tmp_path, make_record, monkeypatch
+):
+    folder = tmp_path / "run"
+    recording = record(folder, period=10.0)
+    put_transitions(recording, make_record, 0)
+    refuse_while(monkeypatch, lambda: recording.status().dropped == 0)
+    put(recording, 0)
+    recording.sync()
+    wait_for(lambda: recording.status().fault)
+    put_transitions(recording, make_record, 1, 2)
+    put(recording, 1)
+    assert "3 messages were lost: can not write bag" in recording.close()
+    assert recording.status().dropped == 3
+    with Reader(folder) as reader:
+        assert reader.message_count == 2
+    told = {"dropped": "3", "dclaw/dropped": "2", "dclaw/gaps": "0"}
+    assert custom_data(folder).items() >= told.items()
 
 
 ENDLESS_WRITER = """
