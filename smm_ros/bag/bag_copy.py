@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from smm_ros.bag.mcap_appender import FileAppender, FileSummary, PendingChunk
+from smm_ros.bag.mcap_appender import FileAppender, FileSummary
+from smm_ros.bag.mcap_chunk import PendingChunk
 from smm_ros.bag.mcap_file import Topic
 from smm_ros.bag.metadata import METADATA, describe
 from smm_ros.bag.reading import BagMessage

@@ -1,8 +1,5 @@
 """One MCAP file of a bag, written chunk by chunk and ended properly, also after a crash."""
 
-# The chunks are put together here on mcap's public records: rosbags' writer (172 k messages/s of
-# 1 kB) and mcap's (123 k) offer no public way to end a chunk in time; this writes 250 k.
-
 from __future__ import annotations
 
 import os
@@ -13,17 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mcap.data_stream import RecordBuilder
 from mcap.opcode import Opcode
 from mcap.records import (
     Channel,
-    Chunk,
     ChunkIndex,
     DataEnd,
     Footer,
     Header,
     McapRecord,
-    MessageIndex,
     Metadata,
     MetadataIndex,
     Schema,
@@ -32,45 +26,11 @@ from mcap.records import (
 )
 
 from smm_ros.bag.losses import is_losses, losses_in, losses_record
+from smm_ros.bag.mcap_chunk import PendingChunk, encode, encode_indexes
 from smm_ros.bag.mcap_file import BagError, FileScan, Topic, chunk_place
-from smm_ros.bag.mcap_records import MAGIC, MESSAGE, RECORD
+from smm_ros.bag.mcap_records import MAGIC
 
 _LIBRARY = "smm_ros"
-
-
-class PendingChunk:
-    """Messages gathered in memory until they are appended to a file together."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._parts: list[bytes] = []
-        self.index: dict[int, list[tuple[int, int]]] = {}
-        self.size = 0
-        self.num_messages = 0
-
-    def add(self, channel: int, log_time_ns: int, publish_time_ns: int, data: bytes) -> None:
-        """Add one serialised message; times in ns."""
-        length = MESSAGE.size - RECORD.size + len(data)
-        head = MESSAGE.pack(
-            Opcode.MESSAGE, length, channel, self.num_messages, log_time_ns, publish_time_ns
-        )
-        self.index.setdefault(channel, []).append((log_time_ns, self.size))
-        self._parts += (head, data)
-        self.size += len(head) + len(data)
-        self.num_messages += 1
-
-    def record(self, head: bytes = b"") -> Chunk:
-        """Return the chunk record of `head` and everything added."""
-        data = b"".join([head, *self._parts])
-        times = [time for entries in self.index.values() for time, _ in entries]
-        return Chunk(
-            compression="",
-            data=data,
-            message_end_time=max(times),
-            message_start_time=min(times),
-            uncompressed_crc=zlib.crc32(data),
-            uncompressed_size=len(data),
-        )
 
 
 @dataclass(frozen=True)
@@ -133,7 +93,8 @@ class FileAppender:
     def reopen(cls, path: Path) -> FileAppender:
         """Open a file that a crash left unended; what is behind its last whole record will go.
 
-        Raises BagError when it is no beginning of a bag file, OSError when it can not be opened.
+        Raises BagError when it is no beginning of a bag file, or when something whole would go,
+        OSError when it can not be opened.
         """
         scan = FileScan(path)
         places, counts, index = [], Counter[int](), {}
@@ -143,6 +104,8 @@ class FileAppender:
             index = _message_index(scan, chunk)
             counts.update({channel: len(entries) for channel, entries in index.items()})
             places.append(place)
+        if not places and not _is_our_start(path):
+            raise BagError(f"{path} is another tool's and not to be read, left as it is")
         appender = cls(path, os.open(path, os.O_RDWR | os.O_CLOEXEC))
         appender._schemas = list(scan.schemas.values())
         appender._channels = list(scan.channels.values())
@@ -178,7 +141,7 @@ class FileAppender:
         if losses is not None and losses != self._losses:
             record = losses_record(losses)
             notes.append(_metadata_place(self.size + len(data), record))
-            data += _encode([record])
+            data += encode([record])
         self._append(data)
         self._places += places
         self._counts.update({number: len(entries) for number, entries in chunk.index.items()})
@@ -202,9 +165,9 @@ class FileAppender:
         can be tried again.
         """
         if not self._is_ended:
-            head = _encode([Metadata("rosbag2", {"serialized_metadata": metadata})])
+            head = encode([Metadata("rosbag2", {"serialized_metadata": metadata})])
             place = MetadataIndex(name="rosbag2", offset=self.size, length=len(head))
-            head += _encode([DataEnd(0)])
+            head += encode([DataEnd(0)])
             summary = self._encode_summary(self.size + len(head), [*self._metadata, place])
             self._append(head + summary + MAGIC)
             self._is_ended = True
@@ -219,7 +182,7 @@ class FileAppender:
 
     def _begin(self) -> None:
         self.size = 0
-        self._append(MAGIC + _encode([Header("ros2", _LIBRARY)]))
+        self._append(_our_start())
 
     def _begin_anew(
         self, index: dict[int, list[tuple[int, int]]], losses: list[tuple[int, Metadata]]
@@ -229,7 +192,7 @@ class FileAppender:
             place = self._places[-1]
             self.size = place.chunk_start_offset + place.chunk_length
             # The crash may have come between the chunk and its indexes.
-            self._append(_encode_indexes(place, index, 0))
+            self._append(encode_indexes(place, index, 0))
         else:  # the crash may have come before the first record was whole
             self._begin()
         for offset, record in losses:
@@ -241,11 +204,11 @@ class FileAppender:
     def _encode_chunk(self, chunk: PendingChunk) -> tuple[bytes, list[ChunkIndex]]:
         """Return the chunk with its indexes, to lie at the end, and its place."""
         # In the first chunk, where the checksum covers them too.
-        head = b"" if self._places else _encode([*self._schemas, *self._channels])
+        head = b"" if self._places else encode([*self._schemas, *self._channels])
         record = chunk.record(head)
-        data = _encode([record])
+        data = encode([record])
         place = chunk_place(record, self.size, len(data))
-        return data + _encode_indexes(place, chunk.index, len(head)), [place]
+        return data + encode_indexes(place, chunk.index, len(head)), [place]
 
     def _append(self, data: bytes) -> None:
         """Write all the bytes behind `size`, or none."""
@@ -271,14 +234,14 @@ class FileAppender:
         ]
         data, offsets = b"", []
         for opcode, records in groups:
-            group = _encode(records)
+            group = encode(records)
             if group:
                 offsets.append(SummaryOffset(opcode, start + len(data), len(group)))
             data += group
         offset_start = start + len(data)
-        data += _encode(offsets)
+        data += encode(offsets)
         # The checksum covers the summary and the footer up to the checksum itself.
-        footer = _encode([Footer(start, offset_start, 0)])
+        footer = encode([Footer(start, offset_start, 0)])
         crc = zlib.crc32(data + footer[:-4])
         return data + footer[:-4] + crc.to_bytes(4, "little")
 
@@ -301,8 +264,22 @@ class FileAppender:
         return {c.id: Topic.from_records(c, schemas[c.schema_id]) for c in self._channels}
 
 
+def _our_start() -> bytes:
+    """Return what our files begin with."""
+    return MAGIC + encode([Header("ros2", _LIBRARY)])
+
+
+def _is_our_start(path: Path) -> bool:
+    """Tell whether a file without a whole chunk is ours, or of no content at all."""
+    ours = _our_start()
+    with path.open("rb") as file:
+        start = file.read(len(ours))
+        has_content = any(start[len(MAGIC) :])  # not where the disk lost its first block
+    return ours.startswith(start) or not has_content
+
+
 def _metadata_place(offset: int, record: Metadata) -> MetadataIndex:
-    return MetadataIndex(name=record.name, offset=offset, length=len(_encode([record])))
+    return MetadataIndex(name=record.name, offset=offset, length=len(encode([record])))
 
 
 def _message_index(scan: FileScan, chunk: bytes) -> dict[int, list[tuple[int, int]]]:
@@ -311,28 +288,3 @@ def _message_index(scan: FileScan, chunk: bytes) -> dict[int, list[tuple[int, in
     for message in scan.messages(chunk, lambda channel: True):
         index.setdefault(message.channel, []).append((message.log_time_ns, message.position))
     return index
-
-
-def _encode_indexes(
-    place: ChunkIndex, index: dict[int, list[tuple[int, int]]], shift: int
-) -> bytes:
-    """Return the index records to lie behind the chunk, and note in `place` where each is.
-
-    The positions in `index` are `shift` bytes further on in the chunk.
-    """
-    builder = RecordBuilder()
-    start = place.chunk_start_offset + place.chunk_length
-    place.message_index_offsets = {}
-    for channel, entries in index.items():
-        place.message_index_offsets[channel] = start + builder.count
-        shifted = [(time, position + shift) for time, position in entries]
-        MessageIndex(channel_id=channel, records=shifted).write(builder)
-    place.message_index_length = builder.count
-    return builder.end()
-
-
-def _encode(records: Sequence[McapRecord]) -> bytes:
-    builder = RecordBuilder()
-    for record in records:
-        record.write(builder)
-    return builder.end()

@@ -12,7 +12,8 @@ from mcap.records import ChunkIndex
 
 from smm_ros.bag.finding import Findings
 from smm_ros.bag.mcap_records import MESSAGE, RECORD, index_entries, parse
-from smm_ros.bag.mcap_salvage import McapSalvage, SoundRecord
+from smm_ros.bag.mcap_salvage import McapSalvage
+from smm_ros.bag.mcap_search import SoundRecord
 
 _CURE = "`smm bag repair` writes it anew; the messages themselves are whole"
 _BLOCK = 2**20

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mcap.opcode import Opcode
-from mcap.records import Channel, Chunk, ChunkIndex, Metadata, Schema
+from mcap.records import Channel, Chunk, ChunkIndex, Metadata, Schema, Statistics
 
 from smm_ros.bag.mcap_records import (
     FOOTER_SIZE,
@@ -18,13 +18,11 @@ from smm_ros.bag.mcap_records import (
     MESSAGE,
     RECORD,
     DamageError,
-    check_record,
     index_channel,
     parse,
-    parse_chunk,
     read_summary,
-    unpack_chunk,
 )
+from smm_ros.bag.mcap_search import SoundRecord, TornError, next_chunk, record_at
 
 _LEAST_MESSAGE = MESSAGE.size - RECORD.size
 IDL_HEAD = f"{'=' * 80}\nIDL: "
@@ -111,8 +109,8 @@ RawMessage = tuple[Topic, int, int, bytes]
 class FileScan:
     """The records of one file in the order written.
 
-    `end` is the offset behind the last whole record passed so far; `tail` is set when the file
-    ends in the middle of a record, which is what a crash or a writer at work leaves behind.
+    `end` is the offset of the record that the scan has come to; `tail` is set when the file ends
+    with what is no whole record, which a crash, a power cut or a writer at work leaves behind.
     """
 
     def __init__(self, path: Path, shown: Path | None = None) -> None:
@@ -144,14 +142,15 @@ class FileScan:
         Raises BagError for a file that is not MCAP, or is damaged elsewhere than at its end.
         """
         place = None
-        for opcode, offset, payload in self._records():
-            if opcode == Opcode.CHUNK:
-                place, data = self._unpack(offset, payload)
+        for record in self._records():
+            opcode, offset, payload, chunk, data = record
+            if chunk is not None:
+                place = chunk_place(chunk, offset, record.end - offset)
                 self._num_chunks += 1
                 yield place, data
             elif opcode == Opcode.MESSAGE_INDEX and place is not None:
                 place.message_index_offsets[index_channel(payload)] = offset
-                place.message_index_length += RECORD.size + len(payload)
+                place.message_index_length += record.end - offset
             elif opcode == Opcode.MESSAGE:
                 self._num_outside += 1
                 yield None, RECORD.pack(opcode, len(payload)) + payload
@@ -203,28 +202,21 @@ class FileScan:
                 assert topic is not None
                 yield topic, log, publish, data
 
-    def _records(self) -> Iterator[tuple[int, int, bytes]]:
+    def _records(self) -> Iterator[SoundRecord]:
         with self.path.open("rb") as file:
             closed = is_closed(self.path)
             if not self._read_magic(file):
                 return
-            while True:
-                self.end = file.tell()
-                head = file.read(RECORD.size)
-                if len(head) < RECORD.size:
-                    return self._stop(file, closed, "incomplete record" if head else "")
-                opcode, length = RECORD.unpack(head)
-                left = os.fstat(file.fileno()).st_size - file.tell()
-                if opcode == 0 or length > left:  # 0: a block the file system never filled
-                    return self._stop(file, closed, "incomplete record")
-                payload = file.read(length)
+            self.end = len(MAGIC)
+            while (size := os.fstat(file.fileno()).st_size) > self.end or closed:
                 try:
-                    check_record(opcode, payload, closed)
-                    if opcode == Opcode.DATA_END:
-                        return self._check_end(file, closed)
+                    record = record_at(file, self.end, size, closed)
                 except DamageError as error:
-                    raise self._damaged(f"{error} at byte {self.end}") from None
-                yield opcode, self.end, payload
+                    return self._stop(file, size, closed, error)
+                if record.opcode == Opcode.DATA_END:
+                    return self._check_end(file, record.end, size, closed)
+                yield record
+                self.end = record.end
 
     def _read_magic(self, file: BinaryIO) -> bool:
         magic = file.read(len(MAGIC))
@@ -235,22 +227,37 @@ class FileScan:
                 f"{self.shown} is not an MCAP file: it starts with {magic!r}, expected {MAGIC!r}; "
                 "move it out of the bag"
             )
-        self._stop(file, False, "nothing was written yet")
+        self.tail = Tail(self.shown, 0, len(magic), "nothing was written yet")
         return False
 
-    def _stop(self, file: BinaryIO, closed: bool, reason: str) -> None:
-        if closed:
-            raise self._damaged(f"{reason or 'no end of data'} at byte {self.end}")
-        if reason:
-            num_bytes = os.fstat(file.fileno()).st_size - self.end
-            self.tail = Tail(self.shown, self.end, num_bytes, reason)
+    def _stop(self, file: BinaryIO, size: int, closed: bool, error: DamageError) -> None:
+        """End the scan before what is no whole record; raises BagError unless it is a torn end."""
+        if closed or not self._is_torn(file, size, error):
+            raise self._damaged(f"{error} at byte {self.end}") from None
+        self.tail = Tail(self.shown, self.end, size - self.end, str(error))
 
-    def _check_end(self, file: BinaryIO, closed: bool) -> None:
+    def _is_torn(self, file: BinaryIO, size: int, error: DamageError) -> bool:
+        """Tell whether a crash or a power cut can have left this; never with a chunk behind it."""
+        if not isinstance(error, TornError):
+            file.seek(self.end)
+            # The disk may have lost parts of the last chunk, or of the indexes behind it.
+            has_chunk = self._num_chunks or file.read(1) == bytes((Opcode.CHUNK,))
+            if self._num_outside or not has_chunk:
+                return False
+        return next_chunk(file, self.end + 1, size) == size
+
+    def _check_end(self, file: BinaryIO, data_end: int, size: int, closed: bool) -> None:
         """Hold what was passed against the counts in the summary: nothing may be hidden."""
         self.is_ended = closed
-        if not closed:
-            return
-        statistics = read_summary(file, file.tell()).statistics
+        try:
+            if closed:
+                self._check_counts(read_summary(file, data_end).statistics)
+            elif next_chunk(file, data_end, size) < size:
+                raise DamageError("messages lie behind the end of the data,")
+        except DamageError as error:
+            raise self._damaged(f"{error} at byte {self.end}") from None
+
+    def _check_counts(self, statistics: Statistics | None) -> None:
         if statistics is None:
             return
         passed = statistics.chunk_count == self._num_chunks
@@ -261,13 +268,6 @@ class FileScan:
                 f"{self._num_chunks} chunks and {self._num_outside} messages outside, but the "
                 f"summary counts {statistics.chunk_count} and {statistics.message_count} in all,"
             )
-
-    def _unpack(self, offset: int, payload: bytes) -> tuple[ChunkIndex, bytes]:
-        try:
-            chunk = parse_chunk(payload)
-            return chunk_place(chunk, offset, RECORD.size + len(payload)), unpack_chunk(chunk)
-        except DamageError as error:
-            raise self._damaged(f"the chunk at byte {offset} does not unpack: {error}") from None
 
     def _describe(self, opcode: int, payload: bytes) -> None:
         """Remember a description; records of other kinds say nothing about messages."""

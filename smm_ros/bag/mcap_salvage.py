@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import re
 import struct
@@ -11,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from mcap.opcode import Opcode
-from mcap.records import Channel, Chunk, Metadata, Schema
+from mcap.records import Channel, Metadata, Schema
 
 from smm_ros.bag.definitions import standard_definition, type_hash
 from smm_ros.bag.figures import count_text, size_text
@@ -24,24 +23,16 @@ from smm_ros.bag.mcap_records import (
     RECORD,
     DamageError,
     Summary,
-    check_record,
     index_entries,
     parse,
-    parse_chunk,
     read_summary,
     split_records,
-    unpack_chunk,
 )
-
-# A chunk's opcode and a length below 2^40; whether it is one is seen from what follows.
-_CHUNK_BEGIN = re.compile(rb"\x06(?=.{5}\x00\x00\x00)", re.DOTALL)
-
+from smm_ros.bag.mcap_search import SoundRecord, is_record, next_chunk, record_at
 
 # A schema's or a channel's opcode and a length below 2^24, near the beginning of what is lost.
 _DESCRIPTION_BEGIN = re.compile(rb"[\x03\x04](?=.{3}\x00{5}).{8}", re.DOTALL)
 _DESCRIPTIONS_WITHIN = 2**22
-_NAME_LENGTH_AT = 28  # behind two times, the size and the checksum
-_LONGEST_HEAD = RECORD.size + _NAME_LENGTH_AT + 4 + 4 + 8
 _MESSAGE_HEAD = struct.Struct("<HIQQ")
 
 
@@ -68,21 +59,6 @@ class Loss:
         if self.after_ns is not None and self.before_ns is not None:
             parts.append(f"between {self.after_ns} and {self.before_ns} ns")
         return ", ".join(parts)
-
-
-class SoundRecord(NamedTuple):
-    """A record that is whole; `chunk` and `data`, its content unpacked, for chunks only."""
-
-    opcode: int
-    offset: int
-    payload: bytes
-    chunk: Chunk | None = None
-    data: bytes = b""
-
-    @property
-    def end(self) -> int:
-        """Offset behind the record."""
-        return self.offset + RECORD.size + len(self.payload)
 
 
 class McapSalvage:
@@ -159,7 +135,7 @@ class McapSalvage:
             lost: Loss | None = None
             while offset < size:
                 try:
-                    record = _record_at(file, offset, size)
+                    record = record_at(file, offset, size)
                 except DamageError as error:
                     offset = self._skip(file, offset, size, error)
                     lost = self.losses[-1]
@@ -178,8 +154,8 @@ class McapSalvage:
     def _skip(self, file: BinaryIO, offset: int, size: int, error: DamageError) -> int:
         """Note a loss at `offset`; return where to go on."""
         end = len(MAGIC) if offset == 0 else _end_of(file, offset)
-        if end >= size or not _is_record(file, end, size):
-            end = _next_chunk(file, offset + 1, size)
+        if end >= size or not is_record(file, end, size):
+            end = next_chunk(file, offset + 1, size)
         self._remember(file, offset, end)
         self._lose(offset, end - offset, str(error))
         return end
@@ -249,58 +225,9 @@ class McapSalvage:
         return Topic(channel.topic, kinds[0], definition, told, "") if definition else None
 
 
-def _record_at(file: BinaryIO, offset: int, size: int) -> SoundRecord:
-    """Return the record at `offset`; raises DamageError where there is no whole one."""
-    file.seek(offset)
-    head = file.read(RECORD.size)
-    if len(head) < RECORD.size:
-        raise DamageError("the file ends within a record")
-    opcode, length = RECORD.unpack(head)
-    if opcode == 0:
-        raise DamageError("zeros that were never written over")
-    if length > size - offset - RECORD.size:
-        raise DamageError("the file ends within a record, or its length is wrong")
-    payload = file.read(length)
-    check_record(opcode, payload, is_closed=False)
-    if opcode != Opcode.CHUNK:
-        return SoundRecord(opcode, offset, payload)
-    chunk = parse_chunk(payload)
-    return SoundRecord(opcode, offset, payload, chunk, unpack_chunk(chunk))
-
-
-def _is_record(file: BinaryIO, offset: int, size: int) -> bool:
-    try:
-        _record_at(file, offset, size)
-    except DamageError:
-        return False
-    return True
-
-
 def _end_of(file: BinaryIO, offset: int) -> int:
     """Return where the record at `offset` would end by its own word."""
     file.seek(offset)
     head = file.read(RECORD.size).ljust(RECORD.size, b"\xff")
     length: int = RECORD.unpack(head)[1]
     return offset + RECORD.size + length
-
-
-def _next_chunk(file: BinaryIO, offset: int, size: int) -> int:
-    """Return where the next whole chunk begins, or the size where there is none."""
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for match in _CHUNK_BEGIN.finditer(data, offset):
-            at = match.start()
-            if _may_be_chunk(data[at : at + _LONGEST_HEAD]) and _is_record(file, at, size):
-                return at
-    return size
-
-
-def _may_be_chunk(head: bytes) -> bool:
-    """Tell whether the lengths at the start of a chunk fit each other."""
-    start = RECORD.size + _NAME_LENGTH_AT
-    name_length = int.from_bytes(head[start : start + 4], "little")
-    if name_length not in (0, 3, 4):
-        return False
-    at = start + 4 + name_length
-    packed = int.from_bytes(head[at : at + 8], "little")
-    length = RECORD.unpack_from(head)[1]
-    return bool(at + 8 + packed == RECORD.size + length)

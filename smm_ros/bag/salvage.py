@@ -13,7 +13,8 @@ import zstandard
 from smm_ros.bag.bag_files import ZSTD_MAGIC, BagFile, Storage, unpacked
 from smm_ros.bag.losses import losses_in
 from smm_ros.bag.mcap_file import BagError
-from smm_ros.bag.mcap_salvage import Loss, McapSalvage, SoundRecord
+from smm_ros.bag.mcap_salvage import Loss, McapSalvage
+from smm_ros.bag.mcap_search import SoundRecord
 from smm_ros.bag.reading import BagMessage
 from smm_ros.bag.sqlite_file import SqliteScan
 

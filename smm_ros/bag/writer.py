@@ -12,7 +12,8 @@ from pathlib import Path
 from smm_ros.bag.bag_files import file_number
 from smm_ros.bag.folder_hold import FolderHold, sync_folder
 from smm_ros.bag.losses import add_losses, read_losses
-from smm_ros.bag.mcap_appender import FileAppender, FileSummary, PendingChunk
+from smm_ros.bag.mcap_appender import FileAppender, FileSummary
+from smm_ros.bag.mcap_chunk import PendingChunk
 from smm_ros.bag.mcap_file import BagError, Topic, is_closed
 from smm_ros.bag.mcap_records import read_summary
 from smm_ros.bag.metadata import METADATA, describe

@@ -6,6 +6,7 @@ nothing a reader goes by may go unsaid, as long as the data is exact.
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,8 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smm_ros.bag.check import check
+from smm_ros.bag.contents import read_contents
 from smm_ros.bag.finding import Level
-from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.mcap_file import BagError, is_closed
+from smm_ros.bag.metadata import read_metadata
 from smm_ros.bag.reading import read_messages, read_transitions
 from smm_ros.bag.repair import repair
 from smm_ros.bag.topics import installed_topic
@@ -106,7 +109,8 @@ def foreign(
     return Bag(next(p for p in folder.iterdir() if p.suffix != ".yaml"), tmp_path)
 
 
-def _assert_exact_or_told(bag: Bag) -> None:
+def _assert_exact_or_told(bag: Bag) -> list[Any]:
+    """Hold reading, `check` and `repair` to the bag; return what `repair` saves."""
     reading, found, is_told = read_messages(bag.folder), [], False
     try:
         for message in reading:
@@ -114,12 +118,39 @@ def _assert_exact_or_told(bag: Bag) -> None:
     except BagError:
         is_told = True
     assert found == bag.messages[: len(found)]
-    assert is_told or reading.report.unended or found == bag.messages
+    saved = bag.repaired() or []
+    assert _is_subsequence(saved, bag.messages)
+    if not is_told:  # then there is no more of it
+        assert found == saved
+        assert reading.report.unended or found == bag.messages
     findings, num_messages = check(bag.folder)
-    if list(findings):
-        return
-    assert num_messages == len(bag.messages)
-    assert found == bag.messages
+    assert num_messages == len(saved)
+    assert list(findings) or found == bag.messages
+    return saved
+
+
+def _assert_a_recorder_loses_nothing(bag: Bag, saved: list[Any]) -> None:
+    """Hold one that goes on with the folder to what could be saved before."""
+    was_closed, before = is_closed(bag.file), bag.file.read_bytes()
+    writer = BagWriter(bag.folder, [TRANSITIONS, HEADERS], durable=False)
+    writer.close()
+    assert _is_subsequence(saved, bag.repaired() or [])
+    metadata = read_metadata(bag.folder)
+    assert metadata is not None
+    if writer.left_out:
+        assert bag.file.read_bytes() == before
+        assert metadata.num_messages == 0
+    else:
+        assert metadata.num_messages == len(bag.messages if was_closed else saved)
+
+
+def _assert_contents_exact_or_refused(bag: Bag, saved: list[Any]) -> None:
+    with suppress(BagError):
+        contents = read_contents([bag.folder])
+        messages = bag.messages if is_closed(bag.file) else saved
+        assert contents.counts == Counter(topic for topic, *_ in messages)
+        times = [time for _, _, time, *_ in messages]
+        assert (contents.start_ns, contents.end_ns) == (min(times), max(times))
 
 
 @SETTINGS
@@ -129,12 +160,11 @@ def test_any_wrong_bit(bag: Bag, data: st.DataObject) -> None:
     content = bytearray(bag.content)
     content[bit // 8] ^= 1 << bit % 8
     bag.put(content)
-    _assert_exact_or_told(bag)
-    saved = bag.repaired()
-    assert saved is not None
-    assert _is_subsequence(saved, bag.messages)
+    saved = _assert_exact_or_told(bag)
     # It costs one of three chunks; in a torn file, which describes its topics once, also a topic.
     assert len(saved) >= len(bag.messages) * 2 // 3 // (1 if bag.is_ended else 2)
+    _assert_contents_exact_or_refused(bag, saved)
+    _assert_a_recorder_loses_nothing(bag, saved)
 
 
 @SETTINGS
@@ -142,8 +172,9 @@ def test_any_wrong_bit(bag: Bag, data: st.DataObject) -> None:
 def test_a_cut_at_any_byte(bag: Bag, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(bag.content)))
     bag.put(bag.content[:cut])
-    _assert_exact_or_told(bag)
-    assert _is_subsequence(bag.repaired() or [], bag.messages)
+    saved = _assert_exact_or_told(bag)
+    _assert_contents_exact_or_refused(bag, saved)
+    _assert_a_recorder_loses_nothing(bag, saved)
 
 
 @SETTINGS
@@ -152,8 +183,7 @@ def test_bytes_put_in_taken_out_or_overwritten(bag: Bag, data: st.DataObject) ->
     start, end = sorted(data.draw(st.integers(0, len(bag.content))) for _ in range(2))
     middle = data.draw(st.binary(max_size=200) | st.just(bytes(end - start)))
     bag.put(bag.content[:start] + middle + bag.content[end:])
-    _assert_exact_or_told(bag)
-    assert _is_subsequence(bag.repaired() or [], bag.messages)
+    _assert_a_recorder_loses_nothing(bag, _assert_exact_or_told(bag))
 
 
 @settings(SETTINGS, max_examples=25)
@@ -179,7 +209,6 @@ def test_damaged_bags_without_checksums_are_read_without_a_crash(
     else:
         foreign.put(content[:place])
         _assert_exact_or_told(foreign)
-        assert _is_subsequence(foreign.repaired() or [], foreign.messages)
 
 
 @settings(SETTINGS, max_examples=25)

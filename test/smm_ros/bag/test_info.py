@@ -101,7 +101,7 @@ def test_a_torn_end_is_told_and_damage_ends_with_status_1(tmp_path, capsys, expl
     os.truncate(path, 3000)
     status, found, _ = info(capsys, tmp_path / "run")
     assert status == 0
-    assert found["unread_ends"][0]["reason"] == "incomplete record"
+    assert found["unread_ends"][0]["reason"] == "incomplete record, or its length is wrong"
     assert any("not ended" in note for note in found["notes"])
     path.write_bytes(content[:400] + b"?" + content[401:])
     status, found, errors = info(capsys, tmp_path / "run")

@@ -156,12 +156,24 @@ def test_every_cut_gives_the_whole_chunks_before_it_and_reports_the_rest(torn):
 
 
 def test_blocks_that_were_never_filled_are_a_torn_end(torn):
-    path, _ = torn
-    with path.open("ab") as file:
-        file.write(bytes(4096))
-    reading = read_messages(path)
-    assert len(list(reading)) == 5
-    assert reading.report.tails[0].num_bytes == 4096
+    path, sizes = torn
+    whole = path.read_bytes()
+    for start in range(sizes[-2], len(whole) + 1):  # within the last chunk or its index, or behind
+        path.write_bytes(whole[:start].ljust(len(whole) + 4096, b"\0"))
+        reading = read_messages(path)
+        times = [message.log_time_ns for message in reading]
+        assert times in (list(range(4)), list(range(5)))
+        (tail,) = reading.report.tails
+        assert tail.offset + tail.num_bytes == path.stat().st_size
+
+
+def test_what_is_not_whole_before_a_whole_chunk_is_no_torn_end(torn):
+    path, sizes = torn
+    whole = path.read_bytes()
+    for start in range(sizes[-2] - 200, sizes[-2] - 60):  # within the last chunk but one
+        path.write_bytes(whole[:start] + bytes(sizes[-2] - start) + whole[sizes[-2] :])
+        with pytest.raises(BagError, match="is damaged"):
+            list(read_messages(path))
 
 
 def test_a_flipped_bit_never_gives_a_wrong_message(tmp_path):

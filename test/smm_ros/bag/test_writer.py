@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 from mcap.reader import make_reader
+from mcap.writer import Writer
 from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.rosbag2 import Reader
 from sensor_msgs.msg import JointState
 
 from smm_ros.bag.mcap_appender import FileAppender
-from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.mcap_file import BagError, FileScan
 from smm_ros.bag.reading import read_messages
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
@@ -165,6 +166,57 @@ def test_ending_a_torn_file_can_itself_be_cut_short(tmp_path):
         path.write_bytes(ended[:size])
         FileAppender.reopen(path).finish("x: 1")
         assert path.read_bytes() == ended
+
+
+def test_a_torn_file_is_ended_before_a_chunk_that_the_disk_did_not_fill(tmp_path):
+    folder = tmp_path / "run"
+    crash(write(folder, range(30)))
+    path = folder / "run_0.mcap"
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size - 1000)
+        file.write(bytes(1000 + 4096))
+    writer = write(folder, range(30, 40))
+    writer.close()
+    assert writer.left_out == []
+    with Reader(folder) as reader:
+        assert [time // 1000 for _, time, _ in reader.messages()] == [*range(20), *range(30, 40)]
+
+
+def test_a_torn_file_with_whole_messages_behind_the_damage_is_left_alone_and_named(tmp_path):
+    folder = tmp_path / "run"
+    crash(write(folder, range(50)))
+    path = folder / "run_0.mcap"
+    places = [place.chunk_start_offset for place, _ in FileScan(path).chunks()]
+    whole = path.read_bytes()
+    for number, at in enumerate((places[2] + 4, places[2] + 200, places[3] - 174)):
+        data = bytearray(whole)
+        data[at] ^= 1  # in a chunk's length, in its content, in its index
+        path.write_bytes(data)
+        writer = BagWriter(folder, [STATES, POLICY])
+        writer.close()
+        assert "run_0.mcap is damaged" in writer.left_out[0]
+        assert path.read_bytes() == data
+        assert metadata(folder)["relative_file_paths"] == [
+            f"run_{n}.mcap" for n in range(1, number + 2)
+        ]
+
+
+def test_another_tool_s_torn_file_without_a_whole_message_is_left_alone(tmp_path):
+    path = tmp_path / "run_0.mcap"
+    with path.open("wb") as file:
+        foreign = Writer(file, use_chunking=False)
+        foreign.start("ros2", "foreign")
+        schema = foreign.register_schema("std_msgs/msg/Empty", "ros2msg", b"")
+        channel = foreign.register_channel("/x", "cdr", schema)
+        foreign.add_message(channel, 0, bytes((0, 1, 0, 0, 0)), 0)
+    data = bytearray(path.read_bytes())
+    data[12] ^= 1  # in the first record's length
+    path.write_bytes(data)
+    writer = BagWriter(tmp_path, [STATES])
+    writer.close()
+    assert "run_0.mcap is another tool's" in writer.left_out[0]
+    assert path.read_bytes() == data
 
 
 @pytest.mark.parametrize("size", [0, 5, 8, 20])
