@@ -37,31 +37,32 @@ class RecorderServices:
         self._node, self._recording = node, recording
         self._marks = node.create_publisher(Log, MARKS, MARKS_QOS)
         self._patience = OneShot(node)
-        # A group of their own: the messages go on while an answer waits.
-        group = MutuallyExclusiveCallbackGroup()
+        self._switch: Future[str] | None = None
+        # Groups of their own: messages, and remarks, go on while an answer waits.
+        group, of_mark = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
         for name, serve in (
             ("start", self._on_start),
             ("stop", self._on_stop),
             ("split", self._on_split),
         ):
             node.create_service(Trigger, f"~/{name}", serve, callback_group=group)
-        node.create_service(MarkRecording, "~/mark", self._on_mark, callback_group=group)
+        node.create_service(MarkRecording, "~/mark", self._on_mark, callback_group=of_mark)
 
     async def _on_start(
         self, request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
         if self.is_recording:
-            return _filled(response, True, "it records already")
-        self.is_recording = True
-        return await self._done(self._recording.start(), response)
+            return await self._repeated(response, "it records already")
+        self.is_recording, self._switch = True, self._recording.start()
+        return await self._done(self._switch, response)
 
     async def _on_stop(
         self, request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
         if not self.is_recording:
-            return _filled(response, True, "it is stopped already")
-        self.is_recording = False
-        return await self._done(self._recording.stop(), response)
+            return await self._repeated(response, "it is stopped already")
+        self.is_recording, self._switch = False, self._recording.stop()
+        return await self._done(self._switch, response)
 
     async def _on_split(
         self, request: Trigger.Request, response: Trigger.Response
@@ -92,6 +93,13 @@ class RecorderServices:
         if self._recording.put(Message(topic, now, time.time_ns(), data)):
             return ""
         return f"it found no room in memory: {self._trouble()}"
+
+    async def _repeated(self, response: Trigger.Response, text: str) -> Trigger.Response:
+        """Answer what was asked for before: that it is so, or with what is still under way."""
+        if self._switch is not None and not self._switch.done():
+            return await self._done(self._switch, response)
+        fault = self._recording.status().fault
+        return _filled(response, not fault, f"{text}, but {fault}" if fault else text)
 
     async def _done(self, order: Future[str], response: Trigger.Response) -> Trigger.Response:
         """Answer when the order is done, or after ANSWER_TIME that it will be."""
