@@ -65,7 +65,8 @@ class FileAppender:
         self._metadata: list[MetadataIndex] = []
         self._losses: dict[str, int] = {}
         self._synced_size = 0
-        self._is_ended = False
+        self.is_ended = False
+        """Whether the end is written, also where the disk has yet to confirm it."""
 
     @classmethod
     def create(cls, path: Path, topics: Sequence[Topic]) -> FileAppender:
@@ -134,6 +135,7 @@ class FileAppender:
         Other processes can read it when this returns. Raises OSError when it is not written, and
         then the file is as before.
         """
+        assert not self.is_ended, "a message behind the end of a file is read by nobody"
         if os.fstat(self._file).st_nlink == 0:
             raise FileNotFoundError(2, "deleted while it was being written", str(self.path))
         data, places = self._encode_chunk(chunk) if chunk.num_messages else (b"", [])
@@ -164,13 +166,13 @@ class FileAppender:
         With `sync` the disk has it all when this returns. Raises OSError when it is not done; it
         can be tried again.
         """
-        if not self._is_ended:
+        if not self.is_ended:
             head = encode([Metadata("rosbag2", {"serialized_metadata": metadata})])
             place = MetadataIndex(name="rosbag2", offset=self.size, length=len(head))
             head += encode([DataEnd(0)])
             summary = self._encode_summary(self.size + len(head), [*self._metadata, place])
             self._append(head + summary + MAGIC)
-            self._is_ended = True
+            self.is_ended = True
         os.ftruncate(self._file, self.size)
         if sync:
             self.sync()

@@ -33,6 +33,7 @@ from smm_ros.bag.mcap_search import SoundRecord, is_record, next_chunk, record_a
 # A schema's or a channel's opcode and a length below 2^24, near the beginning of what is lost.
 _DESCRIPTION_BEGIN = re.compile(rb"[\x03\x04](?=.{3}\x00{5}).{8}", re.DOTALL)
 _DESCRIPTIONS_WITHIN = 2**22
+_SUMMARY_WITHIN = 2**24
 _MESSAGE_HEAD = struct.Struct("<HIQQ")
 
 
@@ -142,7 +143,8 @@ class McapSalvage:
                     continue
                 if record.opcode == Opcode.DATA_END:
                     yield record
-                    return
+                    offset = size if self.is_closed else self._behind_end(file, record.end, size)
+                    continue
                 if record.opcode == Opcode.CHUNK:
                     lost = None
                 elif record.opcode == Opcode.MESSAGE_INDEX and lost is not None:
@@ -150,6 +152,20 @@ class McapSalvage:
                     lost.num_messages = (lost.num_messages or 0) + len(entries)
                 yield record
                 offset = record.end
+
+    def _behind_end(self, file: BinaryIO, offset: int, size: int) -> int:
+        """Return where to go on behind the end of the data: there should be a summary alone."""
+        file.seek(offset)
+        summary, magic, rest = file.read(_SUMMARY_WITHIN).partition(MAGIC)
+        if rest.startswith(MAGIC):  # its numbers of topics are not those of this one
+            self._lose(offset, size - offset, "another file is put behind this one")
+            return size
+        if rest:
+            return offset + len(summary) + len(magic)
+        at = next_chunk(file, offset, size)
+        if at < size:
+            self._lose(offset, at - offset, "no summary where the data ends")
+        return at
 
     def _skip(self, file: BinaryIO, offset: int, size: int, error: DamageError) -> int:
         """Note a loss at `offset`; return where to go on."""

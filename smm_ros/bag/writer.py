@@ -162,6 +162,8 @@ class BagWriter:
             sync_folder(self.folder.parent)
 
     def _append(self) -> None:
+        if self._file is not None and self._file.is_ended:
+            self._finish_file()  # its end is written, but the disk did not confirm it
         if self._file is None and self._chunk.num_messages:
             self._next_file()
         if self._file is not None:
@@ -188,7 +190,8 @@ class BagWriter:
             self._file.finish(text, self._durable)
             self._finished.append(summary)
             self._file = None
-            self._losses = dict.fromkeys(self._losses, 0)
+            told = summary.losses
+            self._losses = {name: n - told.get(name, 0) for name, n in self._losses.items()}
             self._is_described = False
 
     def _abandon_file(self) -> None:

@@ -142,6 +142,30 @@ def test_the_topics_outlive_the_chunk_that_describes_them(tmp_path, bag):
         repair(bag, tmp_path / "other")
 
 
+def test_messages_behind_the_end_of_a_file_are_saved(tmp_path, bag):
+    path = bag / "run_0.mcap"
+    whole, last = path.read_bytes(), chunks(path)[-1]
+    at = last.chunk_start_offset
+    behind = whole[at : at + last.chunk_length]
+    for number, rest in enumerate((behind, b"\6" * 300 + behind)):
+        path.write_bytes(whole + rest)
+        with pytest.raises(BagError, match="messages lie behind the end of the data"):
+            list(read_messages(path))
+        assert repair(bag, tmp_path / f"out_{number}").digest.num_messages == 40 + CHUNK
+    path.write_bytes(whole + behind[:-9])
+    assert repair(bag, tmp_path / "cut").num_lost is None
+
+
+def test_of_two_files_put_together_the_first_is_saved_and_the_other_told(tmp_path, bag):
+    """A number means another topic there."""
+    path = bag / "run_0.mcap"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:-20])
+    report = repair(bag, tmp_path / "out")
+    assert report.digest.num_messages == 40
+    assert "another file" in str(report.accounts[0].losses[0])
+
+
 def test_a_bag_without_metadata_gets_one(tmp_path, bag):
     (bag / "metadata.yaml").unlink()
     report = repair(bag, tmp_path / "out")

@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,28 @@ def test_an_end_that_the_disk_did_not_confirm_is_not_written_twice(tmp_path, mon
         writer.close()
     well, refused = ((folder / "run_0.mcap").read_bytes() for folder in folders)
     assert refused == well
+
+
+def test_what_comes_behind_an_end_that_the_disk_did_not_confirm_begins_the_next_file(
+    tmp_path, monkeypatch
+):
+    folder = tmp_path / "run"
+    writer = write(folder, range(10), max_file_bytes=2**13)
+    writer.lose({"dropped": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fdatasync", refuse)
+        for number in range(10, 60):
+            with suppress(BagError):
+                writer.write(STATES.name, 1000 * number, bytes(200))
+                writer.flush()
+            writer.lose({"dropped": 1})
+    assert writer.file_name == "run_0.mcap"
+    writer.close()
+    assert numbers_in(folder) == list(range(60))
+    with Reader(folder) as reader:
+        assert [time // 1000 for _, time, _ in reader.messages()] == list(range(60))
+        assert reader.message_count == 60
+    assert metadata(folder)["custom_data"] == {"dropped": "51"}
 
 
 def test_a_metadata_file_that_is_refused_is_written_later(tmp_path, monkeypatch):
