@@ -39,6 +39,11 @@ def _missing(status: RecordingStatus) -> Iterator[str]:
     gaps = status.tape.gaps
     if status.dropped or gaps:
         yield f"{status.dropped} messages dropped, {gaps} transitions never arrived"
+    if status.tape.unreadable:
+        yield (
+            f"{status.tape.unreadable} transitions can not be read and are left out; is their "
+            "publisher of another version?"
+        )
 
 
 def _begun_again(tape: TapeStatus) -> Iterator[str]:
@@ -59,6 +64,7 @@ def _figures(status: RecordingStatus, is_recording: bool) -> dict[str, Any]:
         "written": tape.written,
         "dropped": status.dropped,
         "skipped": tape.skipped,
+        "unreadable": tape.unreadable,
         "written_bytes": tape.written_bytes,
         "waiting_bytes": status.waiting_bytes,
         "free_bytes": tape.free_bytes,

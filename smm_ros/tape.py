@@ -14,7 +14,7 @@ from smm_ros.bag.losses import add_losses
 from smm_ros.bag.mcap_file import BagError
 from smm_ros.bag.writer import BagWriter
 from smm_ros.sequence_meter import Numbered, SequenceMeter
-from smm_ros.transition_wire import peek_transition
+from smm_ros.transition_wire import TransitionWireError, parse_transition
 
 
 class Message(NamedTuple):
@@ -38,7 +38,10 @@ class Drops:
         """Count a message."""
         self.messages += 1
         if is_transition:
-            hand, number = _numbered(message)
+            try:
+                hand, number = _numbered(message)
+            except TransitionWireError:
+                return
             _, count = self.transitions.get(hand, (number, 0))
             self.transitions[hand] = (number, count + 1)
 
@@ -54,6 +57,8 @@ class TapeStatus:
     written_bytes: int = 0
     skipped: int = 0
     """Went by while recording was stopped."""
+    unreadable: int = 0
+    """Came as transitions and are none, or none of this version; they are left out."""
     hands: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By hand: "transitions", of these "gaps", "dropped", "skipped" and "repeated", and how often
     their numbers began again, "restarts"."""
@@ -98,7 +103,7 @@ class Tape:
         self._writer: BagWriter | None = None
         self._is_known = False
         self._meter = SequenceMeter()
-        self._dropped = self._skipped = self._skipped_before = 0
+        self._dropped = self._skipped = self._skipped_before = self._unreadable = 0
         self._taken = self._taken_bytes = self._written = self._written_bytes = 0
         self._told: dict[str, int] = {}
         self._longest_sync = 0.0
@@ -118,12 +123,8 @@ class Tape:
 
     def take(self, message: Message) -> None:
         """Write a message, unless recording is stopped or the bag has it already."""
-        if message.topic in self._transition_topics:
-            # One that was found late, or started again, is sent what it has missed and what
-            # it has.
-            mark = self._meter.mark if self._is_recording else self._meter.skip
-            if not mark(*_numbered(message)):
-                return
+        if message.topic in self._transition_topics and not self._is_new(message):
+            return
         if self._writer is None:
             self._skipped += 1
             return
@@ -131,6 +132,16 @@ class Tape:
         self._taken += 1
         self._taken_bytes += len(data)
         self._writer.write(topic, log_time_ns, data, publish_time_ns)
+
+    def _is_new(self, transition: Message) -> bool:
+        """Count a transition, and tell whether it can be read and the bag does not have it."""
+        try:
+            hand, number = _numbered(transition)
+        except TransitionWireError:  # in the bag it would keep others from being read
+            self._unreadable += 1
+            return False
+        # A recorder that is found late, or started again, is sent what it missed and what it has.
+        return (self._meter.mark if self._is_recording else self._meter.skip)(hand, number)
 
     def miss(self, drops: Drops) -> None:
         """Count what found no room in memory."""
@@ -206,6 +217,7 @@ class Tape:
             written=self._written,
             written_bytes=self._written_bytes,
             skipped=self._skipped,
+            unreadable=self._unreadable,
             hands=hands,
             free_bytes=_free_bytes(self._folder),
             longest_sync=self._longest_sync,
@@ -235,14 +247,16 @@ class Tape:
 
     def _losses(self) -> dict[str, int]:
         losses = {"dropped": self._dropped, "skipped": self._skipped}
+        if self._unreadable:
+            losses["unreadable"] = self._unreadable
         for hand in self._meter.hands:
             losses |= {f"{hand}/{why}": n for why, n in self._meter.losses(hand).items()}
         return losses
 
 
 def _numbered(message: Message) -> tuple[str, Numbered]:
-    hand, sequence = peek_transition(message.data)
-    return hand, Numbered(sequence, message.publish_time_ns)
+    record = parse_transition(message.data)
+    return record.hand, Numbered(record.sequence, message.publish_time_ns)
 
 
 def _free_bytes(folder: Path) -> int:

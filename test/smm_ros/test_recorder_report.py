@@ -24,6 +24,7 @@ WELL = RecordingStatus(
         ({"tape": TapeStatus(hands={"a": HAND})}, Level.WARN, "2 transitions never arrived"),
         ({"tape": TapeStatus(hands={"a": HAND | {"restarts": 1}})}, Level.WARN, "a began again"),
         ({"dropped": 4, "tape": TapeStatus(notes=("odd",))}, Level.WARN, "never arrived; odd"),
+        ({"tape": TapeStatus(unreadable=3)}, Level.WARN, "3 transitions can not be read"),
         ({"busy": 5.2, "dropped": 4}, Level.WARN, "the disk has not answered for 5 s"),
         ({"fault": "full", "busy": 5.0, "dropped": 4}, Level.ERROR, "full (0 MB free)"),
     ],

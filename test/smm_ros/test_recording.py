@@ -366,6 +366,23 @@ def test_a_run_whose_numbers_begin_again_is_recorded_and_what_is_sent_again_of_i
     assert custom_data(folder)["dclaw/gaps"] == "1"
 
 
+def test_what_is_no_transition_is_left_out_and_counted_and_the_rest_goes_on(tmp_path, make_record):
+    folder = tmp_path / "run"
+    recording = record(folder, memory=1100, period=10.0)
+    recording.sync().result(30.0)
+    put_transitions(recording, make_record, 0)
+    whole = serialize_message(transition_to_msg(make_record(1)))
+    for data in (b"", whole[:4], b"\0\0" + whole[2:], whole[:-9]):
+        recording.put(Message(TRANSITIONS.name, 1, 1, data))
+    put_transitions(recording, make_record, 1)
+    recording.put(Message(TRANSITIONS.name, 2, 2, bytes(2000)))  # nor does it find room
+    assert recording.status().tape.unreadable == 4
+    assert recording.close() == ""
+    assert [r.sequence for r in read_transitions(folder)] == [0, 1]
+    told = {"unreadable": "4", "dropped": "1", "dclaw/dropped": "0", "dclaw/gaps": "0"}
+    assert custom_data(folder).items() >= told.items()
+
+
 def numbers_in(folder):
     """Return the numbers of the transitions in a bag as they lie there."""
     return [peek_transition(m.data)[1] for m in read_messages(folder, [TRANSITIONS.name])]
