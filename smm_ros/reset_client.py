@@ -37,11 +37,13 @@ class ResetClient:
         """
         self.trouble = ""
         """What the last try failed of; empty when it went well."""
+        self.is_lost = False
+        """Whether the last try was given up unanswered: the hand may go on with it."""
         self._client: Any = ActionClient(node, ResetHand, RESET_HAND)
         self._on_done = on_done
         self._silence, self._timeout = silence, timeout
         self._number = 0
-        self._is_under_way = False
+        self._is_under_way = self._is_unwanted = False
         self._asked = self._heard = self._retry = 0.0
         self._goal: ClientGoalHandle | None = None
 
@@ -50,22 +52,37 @@ class ResetClient:
         """Whether there is a hand to ask."""
         return bool(self._client.server_is_ready())
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the hand was asked, and has not told of the end."""
+        return self._is_under_way
+
+    @property
+    def goal_id(self) -> bytes:
+        """Which reset the hand took on last for this client; empty for none."""
+        return b"" if self._goal is None else bytes(self._goal.goal_id.uuid)
+
     def cancel(self) -> None:
-        """Have the hand stay where it is, if a reset is under way."""
-        if self._is_under_way and self._goal is not None:
-            self._goal.cancel_goal_async()
+        """Have the hand stay where it is: now, or when it takes the reset under way on."""
+        if self._is_under_way and not self._is_unwanted:
+            self._is_unwanted = True
+            if self._goal is not None:
+                self._goal.cancel_goal_async()
 
     def ask(self, valve_angle: float) -> None:
         """Ask for a reset with the valve at an angle (rad), unless one is under way."""
         now = time.monotonic()
         if self._is_under_way and self._is_overdue(now):
             self._fail("the hand does not answer to a reset; is it running?")
+            self.is_lost = True
         if self._is_under_way or now < self._retry:
             return
         if not self.is_ready:
             self.trouble = "there is no hand to reset; is it running?"
             return
         self._is_under_way, self._asked, self._heard = True, now, now
+        self._is_unwanted = self.is_lost = False
+        self._goal = None
         self._number += 1
         number = self._number
         sent = self._client.send_goal_async(reset_goal(valve_angle), lambda _: self._hear(number))
@@ -87,6 +104,8 @@ class ResetClient:
             self._fail("the hand refuses to be reset; is it stopped (clear_stop) or not active?")
             return
         self._goal = goal
+        if self._is_unwanted:
+            goal.cancel_goal_async()
         result = goal.get_result_async()
         result.add_done_callback(lambda future: self._on_result(number, future))
 
@@ -96,7 +115,7 @@ class ResetClient:
             return
         outcome = reset_outcome_from_msg(response.result)
         if not outcome.success:
-            self._fail(f"the reset failed: {outcome.message}")
+            self._fail(f"the reset ended early: {outcome.message}")
             return
         self._is_under_way, self.trouble = False, ""
         self._on_done(outcome.stamp_ns)

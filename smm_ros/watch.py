@@ -9,11 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import rclpy
-from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -21,6 +17,7 @@ from rich.table import Table
 
 from smm_ros.arguments import namespace
 from smm_ros.conversions import ConversionError, status_from_msg
+from smm_ros.guest import Guest
 from smm_ros.interfaces import TRAINING_STATUS, TRAINING_STATUS_QOS
 from smm_ros.msg import TrainingStatus
 from smm_ros.records import StatusRecord
@@ -48,20 +45,11 @@ class StatusListener:
 
     def __init__(self, hand_namespace: str) -> None:
         self.status: StatusRecord | None = None
-        self._context = Context()
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = Node(
-            f"watch_{os.getpid()}",
-            namespace=hand_namespace,
-            context=self._context,
-            use_global_arguments=False,
-            enable_rosout=False,
-            start_parameter_services=False,
-        )
+        self._node = Guest("watch", hand_namespace)
         self._node.create_subscription(
             TrainingStatus, TRAINING_STATUS, self._on_status, TRAINING_STATUS_QOS
         )
-        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._node.context)
         self._executor.add_node(self._node)
 
     def poll(self) -> StatusRecord | None:
@@ -73,7 +61,6 @@ class StatusListener:
         """Leave the graph."""
         self._executor.shutdown()
         self._node.destroy_node()
-        self._context.try_shutdown()
 
     def _on_status(self, message: TrainingStatus) -> None:
         try:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from smm_ros import interfaces as names
-from smm_ros.bag.replay.episode_drive import EpisodeDrive, Phase
+from smm_ros.bag.replay.episode_drive import SILENCE, EpisodeDrive, Phase
+from smm_ros.bag.replay.reset_watch import ResetWatch
 from smm_ros.conversions import (
+    ConversionError,
     hand_state_from_msg,
     stamp_ns,
     target_to_msg,
@@ -29,6 +26,7 @@ from smm_ros.conversions import (
     verdict_on,
 )
 from smm_ros.dclaw.hand import HandState
+from smm_ros.guest import Guest
 from smm_ros.node_main import NodeError
 from smm_ros.reports import Level
 from smm_ros.reset_client import ResetClient
@@ -38,13 +36,12 @@ FIND_WITHIN = 10.0
 SETTLED = 2.0
 """Time in which whoever else commands the hand is found, s."""
 LOOK_PERIOD = 0.1
-SILENCE = 1.0
-"""Time without a joint state after which the hand is given up, s."""
 RESET_SILENCE, RESET_TIMEOUT = 5.0, 120.0
+CANCEL_WITHIN = 2.0
+"""Time in which a reset that is cancelled has to end, before the hand is stopped, s."""
 WORDS_WITHIN = 1.0
 """Time in which a hand that has stopped says why, s."""
 _BEAT = 0.05
-_UNKNOWN = "_UNKNOWN_"
 
 
 class Interrupted(Exception):  # noqa: N818 - a person's wish, nothing went wrong
@@ -69,17 +66,8 @@ class DriveSession:
         self._reset_ns: int | None = None
 
     def __enter__(self) -> DriveSession:
-        self._context = Context()
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = Node(
-            f"drive_{os.getpid()}",
-            namespace=self._namespace,
-            context=self._context,
-            use_global_arguments=False,
-            enable_rosout=False,
-            start_parameter_services=False,
-        )
-        self._executor = SingleThreadedExecutor(context=self._context)
+        self._node = Guest("drive", self._namespace)
+        self._executor = SingleThreadedExecutor(context=self._node.context)
         self._executor.add_node(self._node)
         self._make_interfaces()
         return self
@@ -92,7 +80,6 @@ class DriveSession:
     ) -> None:
         self._executor.shutdown()
         self._node.destroy_node()
-        self._context.try_shutdown()
 
     def _make_interfaces(self) -> None:
         node = self._node
@@ -101,7 +88,8 @@ class DriveSession:
         )
         self._stop: Any = node.create_client(Trigger, names.STOP)
         self._resets = ResetClient(node, self._on_reset_done, RESET_SILENCE, RESET_TIMEOUT)
-        # First: where both wait, a stop is heard before the states that the limp hand shows.
+        # First: where both wait, a stop, or another's reset, is heard before the states of it.
+        self._reset_watch = ResetWatch(node)
         node.create_subscription(Bool, names.STOPPED, self._on_stopped, names.STOPPED_QOS)
         node.create_subscription(
             JointState, names.JOINT_STATES, self._on_state, names.JOINT_STATES_QOS
@@ -113,7 +101,7 @@ class DriveSession:
     # What is done, in this order. Each raises NodeError where it can not be, or Interrupted.
 
     def find_hand(self) -> None:
-        """Wait for a hand that is active, that nobody else commands, and that is not stopped."""
+        """Wait for a hand that is active, that nobody else commands or resets, and not stopped."""
         end = time.monotonic() + FIND_WITHIN
         while self._newest is None or not self._knows_all():
             self._look_around()
@@ -124,21 +112,23 @@ class DriveSession:
         end = time.monotonic() + SETTLED
         while time.monotonic() < end:
             self._look_around()
+        if self._reset_watch.is_any_under_way:
+            raise NodeError("another node resets the hand; wait until that is over")
+        self._reset_watch.begin()
 
     def reset(self, valve_angle: float) -> None:
-        """Have the hand reset, with the valve at an angle, rad."""
-        while self._reset_ns is None:
-            self._resets.ask(valve_angle)
-            self._spin()
-            self._check_others()
-            if self._is_stopped:
-                raise NodeError(f"the hand stopped in its reset: {self._words()}")
-            if self._resets.trouble:
-                raise NodeError(f"{self._resets.trouble}; --no_reset goes on without")
-            if self._interrupts():
-                self._resets.cancel()
+        """Have the hand reset, with the valve at an angle, rad; however else this ends, not on."""
+        try:
+            while self._reset_ns is None:
+                self._resets.ask(valve_angle)
                 self._spin()
-                raise Interrupted("the reset was cancelled, the hand stays where it is")
+                self._check_reset()
+        except Interrupted:
+            raise Interrupted(self._end_reset()) from None
+        except (NodeError, ConversionError) as error:
+            if self._resets.is_under_way or self._resets.is_lost:
+                raise NodeError(f"{error}; {self._end_reset()}") from error
+            raise
         self._begin_ns = self._reset_ns
 
     def follow(self, drive: EpisodeDrive, tell: Callable[[Phase], None]) -> None:
@@ -157,6 +147,28 @@ class DriveSession:
 
     # What may go wrong meanwhile.
 
+    def _check_reset(self) -> None:
+        self._check_others()
+        if self._is_stopped:
+            raise NodeError(f"the hand stopped in its reset: {self._words()}")
+        if self._resets.trouble:
+            raise NodeError(f"{self._resets.trouble}; --no_reset goes on without")
+        if self._interrupts():
+            raise Interrupted
+
+    def _end_reset(self) -> str:
+        """Have the reset under way end here, or else the hand stop; return how that went."""
+        self._resets.cancel()
+        end = time.monotonic() + CANCEL_WITHIN
+        while self._resets.is_under_way and time.monotonic() < end and self._interrupts() < 2:
+            self._executor.spin_once(timeout_sec=_BEAT)
+        if self._resets.is_under_way or self._resets.is_lost:
+            return f"the reset had not ended; {self._stop_hand('it may go on with its reset')}"
+        if not self._resets.trouble:
+            return "the reset was over before it could be cancelled"
+        stays = "" if self._is_stopped or self._is_others else ", the hand stays where it is"
+        return self._resets.trouble + stays
+
     def _look_around(self) -> None:
         self._spin()
         self._check_others()
@@ -171,34 +183,39 @@ class DriveSession:
             raise NodeError(f"no state of the hand for {SILENCE:g} s{words}")
         self._check_others()
         if self._interrupts() > 1:
-            raise Interrupted(self._stop_hand())
+            raise Interrupted(self._stop_hand("it lets go by itself"))
         if self._interrupts():
             drive.ease_out("interrupted")
 
     def _check_others(self) -> None:
-        """Raise NodeError where another node commands the hand: two would pull at it."""
+        """Raise NodeError where another node moves the hand: two would pull at it."""
+        if self._is_others:
+            raise NodeError("another node resets the hand, which is left to it")
         now = time.monotonic()
         if now - self._looked < LOOK_PERIOD:
             return
         self._looked = now
-        topic = self._node.resolve_topic_name(names.JOINT_COMMAND)
-        mine = (self._node.get_name(), self._node.get_namespace())
-        for info in self._node.get_publishers_info_by_topic(topic):
-            if (info.node_name, info.node_namespace) != mine:
-                other = f"{info.node_namespace.rstrip('/')}/{info.node_name}"
-                if _UNKNOWN in other:  # its name comes a little later
-                    other = "another node"
-                raise NodeError(f"{other} commands the hand as well ({topic}); end it first")
+        others = self._node.other_publishers(names.JOINT_COMMAND)
+        if others:
+            topic = self._node.resolve_topic_name(names.JOINT_COMMAND)
+            raise NodeError(f"{others[0]} commands the hand as well ({topic}); end it first")
 
-    def _stop_hand(self) -> str:
-        """Switch torque off; return how that went."""
+    @property
+    def _is_others(self) -> bool:
+        """Whether another node had the hand reset, as far as it can be told from one's own."""
+        mine = self._resets.goal_id
+        is_told = bool(mine) or not self._resets.is_under_way
+        return is_told and self._reset_watch.has_other(mine)
+
+    def _stop_hand(self, unanswered: str) -> str:
+        """Switch torque off; return how that went: `unanswered`, where the hand says nothing."""
         answer = self._stop.call_async(trigger_request())
         end = time.monotonic() + WORDS_WITHIN
         while not answer.done() and time.monotonic() < end:
             self._executor.spin_once(timeout_sec=_BEAT)
         told = answer.result() if answer.done() else None
         if told is None:
-            return "the hand did not answer to a stop; it lets go by itself"
+            return f"the hand did not answer to a stop; {unanswered}"
         return f"stopped: {told.message}" if told.success else f"not stopped: {told.message}"
 
     def _knows_all(self) -> bool:
@@ -250,6 +267,8 @@ class DriveSession:
 
     def _answer(self, stamp: int, state: HandState) -> None:
         assert self._drive is not None
+        if self._is_others:
+            return
         try:
             target = self._drive.see(stamp, state)
         except ValueError as error:  # a measurement that is none

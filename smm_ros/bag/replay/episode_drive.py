@@ -31,6 +31,9 @@ LEAD = 0.3
 PATIENCE = 20
 """Control periods that a way waits for a joint before something is taken to hold it."""
 
+SILENCE = 1.0
+"""Time without a state after which the hand is left alone, s: it let go, or another had it."""
+
 
 class Phase(Enum):
     """What the hand is led through."""
@@ -99,8 +102,8 @@ class EpisodeDrive:
     def see(self, stamp_ns: int, state: HandState) -> JointTarget | None:
         """Take a measured state; return the command that answers it, None where none does."""
         before, self._stamp_ns = self._stamp_ns, stamp_ns
-        if before is not None and stamp_ns < before:
-            self.trouble = self.trouble or "the hand was started anew"
+        if before is not None and not 0 <= stamp_ns - before <= SILENCE * 1e9:
+            self.trouble = self.trouble or _interruption(stamp_ns - before)
             self.phase = Phase.DONE
         if self.phase is Phase.EASE_IN:
             self._ease_in(state)
@@ -159,6 +162,12 @@ class EpisodeDrive:
         elif not self._way.go_on(state):
             self.trouble = self.trouble or self._way.obstacle(state)
             self.phase = Phase.DONE
+
+
+def _interruption(passed_ns: int) -> str:
+    if passed_ns < 0:
+        return "the hand was started anew"
+    return f"the hand showed no state for {passed_ns / 1e9:.1f} s"
 
 
 class _Way:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import os
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -11,11 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-import rclpy
-from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
 from smm_ros.bag.contents import read_contents
@@ -28,6 +23,7 @@ from smm_ros.bag.replay.play_settings import PlaySettings
 from smm_ros.bag.replay.play_time import time_line
 from smm_ros.bag.replay.player import Player
 from smm_ros.conversions import clock_to_msg
+from smm_ros.guest import Guest
 from smm_ros.interfaces import CLOCK, CLOCK_QOS
 from smm_ros.node_main import NodeError
 
@@ -51,15 +47,7 @@ class PlaySession:
             check_name(name)
 
     def __enter__(self) -> PlaySession:
-        self._context = Context()
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = Node(
-            f"bag_player_{os.getpid()}",
-            context=self._context,
-            use_global_arguments=False,
-            enable_rosout=False,
-            start_parameter_services=False,
-        )
+        self._node = Guest("bag_player")
         return self
 
     def __exit__(
@@ -69,7 +57,6 @@ class PlaySession:
         trace: TracebackType | None,
     ) -> None:
         self._node.destroy_node()
-        self._context.try_shutdown()
 
     def run(self) -> int:
         """Play; return the exit status: 0, or 130 after Ctrl-C.
@@ -117,7 +104,7 @@ class PlaySession:
 
     def _wait_for_subscribers(self, outlets: dict[str, Outlet]) -> None:
         """Wait until those that are there are found: what is sent before is lost to them."""
-        executor = SingleThreadedExecutor(context=self._context)
+        executor = SingleThreadedExecutor(context=self._node.context)
         executor.add_node(self._node)  # tells of subscribers that want another quality
         begun = changed = now = time.monotonic()
         known = 0

@@ -210,6 +210,16 @@ def test_a_hand_that_was_started_anew_is_left_alone():
     assert (drive.phase, drive.trouble) == (Phase.DONE, "the hand was started anew")
 
 
+@pytest.mark.parametrize("ease", [False, True])
+def test_a_hand_that_showed_nothing_for_long_is_left_alone(ease):
+    drive = EpisodeDrive(episode(ACTIONS), DriveSettings())
+    start = RESET_POSE + ease
+    assert drive.see(0, state_at(start)) is not None
+    assert drive.see(10 * PERIOD_NS, state_at(start)) is not None
+    assert drive.see(21 * PERIOD_NS, state_at(start)) is None
+    assert (drive.phase, drive.trouble) == (Phase.DONE, "the hand showed no state for 1.1 s")
+
+
 def test_late_states_and_clamped_commands_are_counted():
     wild = ACTIONS.copy()
     wild[2, 0] = np.nan
