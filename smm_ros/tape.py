@@ -16,6 +16,9 @@ from smm_ros.bag.writer import BagWriter
 from smm_ros.sequence_meter import Numbered, SequenceMeter
 from smm_ros.transition_wire import TransitionWireError, parse_transition
 
+FIND_TRIES = 3
+"""How often to look for the newest transitions of a bag that can not be read."""
+
 
 class Message(NamedTuple):
     """One serialised message; times in ns."""
@@ -101,25 +104,22 @@ class Tape:
         self._is_recording = is_recording
         self._sync = sync
         self._writer: BagWriter | None = None
-        self._is_known = False
+        self._tries_left = FIND_TRIES
         self._meter = SequenceMeter()
         self._dropped = self._skipped = self._skipped_before = self._unreadable = 0
         self._taken = self._taken_bytes = self._written = self._written_bytes = 0
         self._told: dict[str, int] = {}
         self._longest_sync = 0.0
-        self._notes: tuple[str, ...] = ()
+        self._left_out: tuple[str, ...] = ()
+        self._doubt: tuple[str, ...] = ()
 
     def open(self) -> None:
         """Find out what the bag has, and open it where it is to be written."""
         if self._is_recording and self._writer is None:
             self._writer = self._open_bag()
-            self._notes = tuple(self._writer.left_out)
-        if not self._is_known:
-            self._is_known = True
-            try:
-                self._meter.expect_after(self._read_newest())
-            except (BagError, OSError) as error:
-                self._notes += (f"may record transitions twice: {error}",)
+            self._left_out = tuple(self._writer.left_out)
+        if self._tries_left:
+            self._find_newest()
 
     def take(self, message: Message) -> None:
         """Write a message, unless recording is stopped or the bag has it already."""
@@ -132,6 +132,17 @@ class Tape:
         self._taken += 1
         self._taken_bytes += len(data)
         self._writer.write(topic, log_time_ns, data, publish_time_ns)
+
+    def _find_newest(self) -> None:
+        """Find out which transitions the bag has; after some tries in vain, go on without."""
+        self._tries_left -= 1
+        try:
+            self._meter.expect_after(self._read_newest())
+        except (BagError, OSError) as error:
+            if self._tries_left:
+                raise BagError(f"can not tell which transitions are recorded: {error}") from error
+            self._doubt = (f"may record transitions twice: {error}",)
+        self._tries_left = 0
 
     def _is_new(self, transition: Message) -> bool:
         """Count a transition, and tell whether it can be read and the bag does not have it."""
@@ -221,7 +232,7 @@ class Tape:
             hands=hands,
             free_bytes=_free_bytes(self._folder),
             longest_sync=self._longest_sync,
-            notes=self._notes,
+            notes=self._left_out + self._doubt,
         )
 
     def _flush(self, sync: bool) -> None:

@@ -33,23 +33,15 @@ class Graph:
 
     def __init__(self, ros, make_record):
         self.ros, self.make_record = ros, make_record
-        self.transitions = self._number_transitions()
+        self.transitions = ros.node.create_publisher(
+            TransitionMessage, "transitions", interfaces.TRANSITIONS_QOS
+        )
         self.others = {
             name: ros.node.create_publisher(kind, name, qos)
             for name, (kind, qos) in OTHERS.items()
         }
         self.reports = ros.collect(DiagnosticArray, interfaces.DIAGNOSTICS)
-
-    def _number_transitions(self):
         self.sequence = 0
-        return self.ros.node.create_publisher(
-            TransitionMessage, "transitions", interfaces.TRANSITIONS_QOS
-        )
-
-    def number_again(self):
-        """Begin at 0 with another publisher, which keeps what it sends from now on."""
-        self.ros.node.destroy_publisher(self.transitions)
-        self.transitions = self._number_transitions()
 
     def wait_for_recorder(self):
         publishers = [self.transitions, *self.others.values()]
@@ -294,35 +286,6 @@ def test_a_lost_transition_is_reported(graph, start_node, tmp_path):
     status, values = graph.wait_for_report(lambda status, values: "dclaw/gaps" in values)
     assert (values.get("dclaw/transitions"), values.get("dclaw/gaps")) == ("4", "4")
     assert "4 transitions never arrived" in status.message
-
-
-def test_numbers_that_begin_again_are_recorded_as_another_run_and_told_loudly(
-    graph, start_node, tmp_path
-):
-    folder = tmp_path / "run"
-    recorder = start_node("recorder", bag_dir=str(folder))
-    graph.wait_for_recorder()
-    graph.step(5)
-    graph.wait_for_report(lambda status, values: values.get("dclaw/transitions") == "5")
-    graph.number_again()
-    graph.wait_for_recorder()
-    graph.step(3)
-    status, _ = graph.wait_for_report(
-        lambda status, values: values.get("dclaw/transitions") == "8"
-    )
-    assert (status.level, "began again" in status.message) == (b"\x01", True)
-    assert recorder.terminate() == 0
-    recorder = start_node("recorder", bag_dir=str(folder))
-    graph.reports.clear()
-    graph.wait_for_recorder()
-    graph.step()
-    _, values = graph.wait_for_report(
-        lambda status, values: values.get("dclaw/transitions") == "1"
-    )
-    assert values["dclaw/transitions recorded before"] == "3"
-    assert recorder.terminate() == 0
-    numbers = [m.decode().sequence for m in read_messages(folder, ["/dclaw/transitions"])]
-    assert numbers == [0, 1, 2, 3, 4, 0, 1, 2, 3]
 
 
 def test_a_folder_that_can_not_be_written_is_loud_and_recording_starts_when_it_can(

@@ -12,13 +12,12 @@ from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import Reader
 
 from smm_ros.bag.mcap_file import BagError
-from smm_ros.bag.reading import newest_transitions, read_messages, read_transitions
+from smm_ros.bag.reading import read_messages, read_transitions
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
 from smm_ros.conversions import transition_to_msg
 from smm_ros.recording import Recording
 from smm_ros.tape import Message, Tape
-from smm_ros.transition_wire import peek_transition
 
 TOPIC = installed_topic("/x", "std_msgs/msg/Header")
 TRANSITIONS = installed_topic("/dclaw/transitions", "smm_ros/msg/Transition")
@@ -304,11 +303,11 @@ def test_a_killed_recording_loses_less_than_a_second(tmp_path, seconds):
     assert lost < 1.0
 
 
-def put_transitions(recording, make_record, *numbers, since=0):
+def put_transitions(recording, make_record, *numbers):
     """Take them one by one, as they come, while the disk works."""
     for number in numbers:
         data = serialize_message(transition_to_msg(make_record(number)))
-        recording.put(Message(TRANSITIONS.name, since + number, since + number, data))
+        recording.put(Message(TRANSITIONS.name, number, number, data))
         if not recording.status().fault:
             recording.sync().result(30.0)
 
@@ -338,51 +337,3 @@ def test_each_transition_that_is_missing_is_counted_by_its_reason(
     assert counts == {"transitions": 4, **missing, "repeated": 2, "restarts": 0}
     told = {"dropped": "3", "skipped": "2"}
     assert custom_data(folder) == told | {f"dclaw/{why}": str(n) for why, n in missing.items()}
-
-
-def test_one_that_goes_on_with_a_bag_adds_to_what_was_counted_before(tmp_path, make_record):
-    folder = tmp_path / "run"
-    for numbers in ((0, 2), (2, 5)):
-        recording = record(folder, read_newest=lambda: newest_transitions(folder, ["dclaw"]))
-        put_transitions(recording, make_record, *numbers)
-        assert recording.close() == ""
-    assert [r.sequence for r in read_transitions(folder)] == [0, 2, 5]
-    assert custom_data(folder)["dclaw/gaps"] == "3"
-    assert recording.status().tape.hands["dclaw"]["repeated"] == 1
-
-
-def test_a_run_whose_numbers_begin_again_is_recorded_and_what_is_sent_again_of_it_is_not(
-    tmp_path, make_record
-):
-    folder = tmp_path / "run"
-    for since, numbers in ((0, range(5)), (100, (0, 1, 3)), (100, (0, 1, 3, 4))):
-        recording = record(folder, read_newest=lambda: newest_transitions(folder, ["dclaw"]))
-        put_transitions(recording, make_record, *numbers, since=since)
-        counts = recording.status().tape.hands["dclaw"]
-        assert recording.close() == ""
-        if since:
-            assert counts["restarts"] == (1 if numbers[-1] == 3 else 0)
-    assert numbers_in(folder) == [0, 1, 2, 3, 4, 0, 1, 3, 4]
-    assert custom_data(folder)["dclaw/gaps"] == "1"
-
-
-def test_what_is_no_transition_is_left_out_and_counted_and_the_rest_goes_on(tmp_path, make_record):
-    folder = tmp_path / "run"
-    recording = record(folder, memory=1100, period=10.0)
-    recording.sync().result(30.0)
-    put_transitions(recording, make_record, 0)
-    whole = serialize_message(transition_to_msg(make_record(1)))
-    for data in (b"", whole[:4], b"\0\0" + whole[2:], whole[:-9]):
-        recording.put(Message(TRANSITIONS.name, 1, 1, data))
-    put_transitions(recording, make_record, 1)
-    recording.put(Message(TRANSITIONS.name, 2, 2, bytes(2000)))  # nor does it find room
-    assert recording.status().tape.unreadable == 4
-    assert recording.close() == ""
-    assert [r.sequence for r in read_transitions(folder)] == [0, 1]
-    told = {"unreadable": "4", "dropped": "1", "dclaw/dropped": "0", "dclaw/gaps": "0"}
-    assert custom_data(folder).items() >= told.items()
-
-
-def numbers_in(folder):
-    """Return the numbers of the transitions in a bag as they lie there."""
-    return [peek_transition(m.data)[1] for m in read_messages(folder, [TRANSITIONS.name])]
