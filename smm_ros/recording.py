@@ -13,6 +13,8 @@ from smm_core.config import Config, option
 from smm_ros.bag.mcap_file import BagError
 from smm_ros.tape import Drops, Message, Tape, TapeStatus
 
+MESSAGE_BYTES = 220
+"""What a message takes in memory besides its bytes."""
 # How long closing may take before the process ends without it, s.
 CLOSE_TIMEOUT = 1.5
 # For how much of that what is waiting is tried again while the disk refuses it.
@@ -43,7 +45,7 @@ class RecorderConfig(Config):
     )
     max_waiting_bytes: int = option(
         2**28,
-        help="Messages kept in memory while the disk refuses them, bytes; more are dropped.",
+        help="Memory for messages while the disk refuses them, bytes; more are dropped.",
         low=2**16,
         high=2**40,
     )
@@ -57,6 +59,7 @@ class RecordingStatus:
     dropped: int
     """Messages that found no room in memory, or were still there when the time to end was up."""
     waiting_bytes: int
+    """In memory, as messages and for keeping them."""
     fault: str
     """Why nothing can be written at the moment; empty when all is well."""
     busy: float
@@ -109,12 +112,12 @@ class Recording:
     def put(self, message: Message) -> bool:
         """Take one message, or count it as dropped when too much is waiting; tell which."""
         self._received += 1
-        if self._waiting_bytes() + len(message.data) > self._max_waiting_bytes:
+        if self._waiting_bytes() + _size(message) > self._max_waiting_bytes:
             self._dropped += 1
             self._drops.add(message, message.topic in self._transition_topics)
             return False
         self._tell_drops()
-        self._received_bytes += len(message.data)
+        self._received_bytes += _size(message)
         self._queue.append(message)
         return True
 
@@ -240,10 +243,14 @@ class Recording:
             if isinstance(entry, Drops):
                 self._tape.miss(entry)
             else:
-                self._taken_bytes += len(entry.data)
+                self._taken_bytes += _size(entry)
                 self._tape.take(entry)
 
     def _obey(self, order: _Order) -> None:
         answer = order.act()
         self._tape_status = self._tape.status()
         order.answer.set_result(answer)
+
+
+def _size(message: Message) -> int:
+    return len(message.data) + MESSAGE_BYTES
