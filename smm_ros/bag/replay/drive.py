@@ -15,7 +15,7 @@ from smm_ros.arguments import namespace
 from smm_ros.bag.reading import BagError, read_transitions
 from smm_ros.bag.replay.drive_report import as_data, as_text
 from smm_ros.bag.replay.drive_session import DriveSession, Interrupted
-from smm_ros.bag.replay.episode_drive import DriveSettings, EpisodeDrive, Phase
+from smm_ros.bag.replay.episode_drive import DriveSettings, EpisodeDrive
 from smm_ros.bag.replay.recorded_episode import EpisodeError, RecordedEpisode, find_episode
 from smm_ros.conversions import ConversionError
 from smm_ros.node_main import NodeError
@@ -63,7 +63,7 @@ def _lead(
         except Interrupted as interrupted:
             return f"interrupted; {interrupted}"
         except NodeError as error:
-            if drive.phase is Phase.EASE_IN:  # nothing to report of
+            if not len(drive.tracking.errors):  # nothing to report of
                 raise
             return str(error)
     return drive.trouble
@@ -94,7 +94,9 @@ def _parser() -> argparse.ArgumentParser:
         "--hand", type=_namespace, default="/dclaw", help="the hand to lead (default dclaw)"
     )
     parser.add_argument("--no_reset", action="store_true", help="begin from wherever the hand is")
-    parser.add_argument("--skip_gaps", action="store_true", help="go on where steps are missing")
+    parser.add_argument(
+        "--skip_gaps", action="store_true", help="go slowly over what is missing of the episode"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     add_options(parser, DriveSettings)
     return parser

@@ -82,7 +82,7 @@ class EpisodeDrive:
         self._clamp = SafetyClamp()
         self._way: _Way | None = None
         self._stamp_ns: int | None = None
-        self._commands = 0
+        self._part = self._steps = 0  # the stretch, and the commands in it
         self._errors: list[Joints] = []
         self._valve = (math.nan, math.nan)
         self._clamped = self._late = 0
@@ -105,63 +105,72 @@ class EpisodeDrive:
         if before is not None and not 0 <= stamp_ns - before <= SILENCE * 1e9:
             self.trouble = self.trouble or _interruption(stamp_ns - before)
             self.phase = Phase.DONE
-        if self.phase is Phase.EASE_IN:
-            self._ease_in(state)
-        if self.phase is Phase.PLAY:
-            is_late = before is not None and stamp_ns - before > LATE * CONTROL_PERIOD * 1e9
-            self._late += is_late and self._commands > 0
-            target = self._play(state)
+        is_late = before is not None and stamp_ns - before > LATE * CONTROL_PERIOD * 1e9
+        self._late += is_late and self.phase is Phase.PLAY
+        ways = {
+            Phase.EASE_IN: self._ease_in,
+            Phase.PLAY: self._play,
+            Phase.EASE_OUT: self._ease_out,
+        }
+        while self.phase is not Phase.DONE:
+            target = ways[self.phase](state)
             if target is not None:
                 return JointTarget(stamp_ns, target)
-        if self.phase is Phase.EASE_OUT:
-            self._ease_out(state)
-        if self.phase is Phase.DONE or self._way is None:
-            return None
-        return JointTarget(stamp_ns, self._clamp(self._way.target, state.joint_position).target)
+        return None
 
-    def _ease_in(self, state: HandState) -> None:
-        first = self._episode.poses[0]
+    # Each returns the command in its phase, None where the phase is over: `phase` is the next.
+
+    def _ease_in(self, state: HandState) -> Joints | None:
+        first = self._episode.stretches[self._part].poses[0]
         off = np.abs(state.joint_position - first)
         if self._way is None:
             if off.max() <= THERE:
                 self.phase = Phase.PLAY
-                return
+                return None
             self._way = _Way(state, first, self._settings.ease_speed)
         if self._way.is_over and off.max() <= NEAR:
             self.phase, self._way = Phase.PLAY, None
-        elif not self._way.go_on(state):
-            self.ease_out(f"{self._way.obstacle(state)}; so the episode was not begun")
+            return None
+        if not self._way.go_on(state):
+            not_done = "played on" if self._part else "begun"
+            self.ease_out(f"{self._way.obstacle(state)}; so the episode was not {not_done}")
+            return None
+        return self._clamp(self._way.target, state.joint_position).target
 
     def _play(self, state: HandState) -> Joints | None:
-        """Return the next recorded target, None after the last."""
-        episode, speed = self._episode, self._settings.speed
+        stretch, speed = self._episode.stretches[self._part], self._settings.speed
         # The sum of many shares must not fall short of the end.
-        place = min(self._commands * speed + 1e-9, episode.num_steps)
-        if self._commands:
-            self._errors.append(state.joint_position - episode.pose(place))
+        place = min(self._steps * speed + 1e-9, stretch.num_steps)
+        if self._steps:
+            self._errors.append(state.joint_position - stretch.pose(place))
             self._valve = (self._valve[0], state.valve_angle)
-        else:
+        elif not self._part:
             self._valve = (state.valve_angle, state.valve_angle)
-        if place >= episode.num_steps:
-            self.phase = Phase.EASE_OUT
+        if place >= stretch.num_steps:
+            self._part, self._steps = self._part + 1, 0
+            is_last = self._part == len(self._episode.stretches)
+            self.phase = Phase.EASE_OUT if is_last else Phase.EASE_IN
             return None
         if speed == 1.0:
-            target = task.target_from_action(episode.actions[self._commands], state)
+            target = task.target_from_action(stretch.actions[self._steps], state)
         else:
-            target = episode.target(place, speed)
-        self._commands += 1
+            target = stretch.target(place, speed)
+        self._steps += 1
         clamped = self._clamp(target, state.joint_position)
         self._clamped += bool(clamped.reasons)
         return clamped.target
 
-    def _ease_out(self, state: HandState) -> None:
+    def _ease_out(self, state: HandState) -> Joints | None:
         if self._way is None:
             self._way = _Way(state, RESET_POSE, self._settings.ease_speed)
         if self._way.is_over:
             self.phase = Phase.DONE
-        elif not self._way.go_on(state):
+            return None
+        if not self._way.go_on(state):
             self.trouble = self.trouble or self._way.obstacle(state)
             self.phase = Phase.DONE
+            return None
+        return self._clamp(self._way.target, state.joint_position).target
 
 
 def _interruption(passed_ns: int) -> str:

@@ -8,15 +8,14 @@ import pytest
 
 from smm_ros.bag.replay.drive_report import as_data, as_text
 from smm_ros.bag.replay.episode_drive import Tracking
-from smm_ros.bag.replay.recorded_episode import RecordedEpisode
+from smm_ros.bag.replay.recorded_episode import RecordedEpisode, Stretch
 from smm_ros.dclaw.spec import JOINT_NAMES
 
 
 @pytest.fixture
 def episode():
-    return RecordedEpisode(
-        "dclaw", 4, np.zeros((2, 9), np.float32), np.zeros((3, 9)), np.array([0.0, 3.0, 3.2])
-    )
+    stretch = Stretch(np.zeros((2, 9), np.float32), np.zeros((3, 9)))
+    return RecordedEpisode("dclaw", 4, (stretch,), np.array([0.0, 3.0, 3.2]))
 
 
 def test_errors_are_told_by_joint(episode):

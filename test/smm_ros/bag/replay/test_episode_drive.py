@@ -1,5 +1,6 @@
 """Leading a hand through an episode: no ROS, no physics but joints that follow with a lag."""
 
+import itertools
 import math
 
 import numpy as np
@@ -16,7 +17,7 @@ from smm_ros.bag.replay.episode_drive import (
     EpisodeDrive,
     Phase,
 )
-from smm_ros.bag.replay.recorded_episode import RecordedEpisode
+from smm_ros.bag.replay.recorded_episode import RecordedEpisode, Stretch
 from smm_ros.dclaw import task
 from smm_ros.dclaw.hand import HandState
 from smm_ros.dclaw.safety_clamp import MAX_STEP
@@ -28,14 +29,17 @@ PEAK = 1.5
 
 
 def episode(actions, start=RESET_POSE):
+    whole = stretch(actions, start)
+    return RecordedEpisode("dclaw", 3, (whole,), np.linspace(0.0, 1.0, whole.num_steps + 1))
+
+
+def stretch(actions, start):
     """What joints that get half way to each target do."""
     poses = [np.clip(start, POSITION_LOW, POSITION_HIGH)]
     for action in np.nan_to_num(actions):
         target = task.target_from_action(action, state_at(poses[-1]))
         poses.append((poses[-1] + target) / 2)
-    count = len(actions)
-    valve = np.linspace(0.0, 1.0, count + 1)
-    return RecordedEpisode("dclaw", 3, np.asarray(actions, np.float32), np.array(poses), valve)
+    return Stretch(np.asarray(actions, np.float32), np.array(poses))
 
 
 def state_at(pose, stamp=0.0, valve=0.0):
@@ -74,6 +78,12 @@ def of(phase, commands):
     return [(pose, target) for each, pose, target in commands if each is phase]
 
 
+def ways(phase, commands):
+    """Return the (measured pose, target) of each time that a phase was gone through."""
+    runs = itertools.groupby(commands, key=lambda command: command[0])
+    return [of(phase, run) for each, run in runs if each is phase]
+
+
 rng = np.random.default_rng(0)
 ACTIONS = rng.uniform(-1, 1, (20, 9))
 
@@ -109,11 +119,11 @@ def test_a_hand_that_is_there_is_not_eased_in():
 def test_more_slowly_the_same_poses_are_passed_later(speed):
     gentle = episode(0.1 * ACTIONS, start=np.zeros(9))
     drive = EpisodeDrive(gentle, DriveSettings(speed=speed))
-    played = of(Phase.PLAY, lead(drive, Joints(gentle.poses[0])))
+    played = of(Phase.PLAY, lead(drive, Joints(gentle.stretches[0].poses[0])))
     assert len(played) == math.ceil(20 / speed - 1e-6)
     # These joints follow as the target is laid out for; real ones only nearly.
     np.testing.assert_allclose(drive.tracking.errors, 0, atol=1e-6)
-    fast = np.abs(np.diff(gentle.poses, axis=0)).max()
+    fast = np.abs(np.diff(gentle.stretches[0].poses, axis=0)).max()
     slow = np.abs(np.diff([pose for pose, _ in played], axis=0)).max()
     assert slow <= fast * speed + 1e-6
 
@@ -130,6 +140,7 @@ garbage = arrays(
 @given(
     poses,
     poses,
+    poses,
     garbage,
     st.floats(0.05, 1.0),
     st.floats(0.05, 1.5),
@@ -137,10 +148,12 @@ garbage = arrays(
     st.integers(0, 60),
 )
 def test_whatever_was_recorded_the_ways_are_slow_and_no_command_is_a_jump(
-    start, first, actions, speed, ease, held, interrupt
+    start, first, second, actions, speed, ease, held, interrupt
 ):
     used = DriveSettings(speed=speed, ease_speed=ease)
-    drive, joints = EpisodeDrive(episode(actions, first), used), Joints(start, held)
+    stretches = (stretch(actions, first), stretch(actions, second))
+    recorded = RecordedEpisode("dclaw", 3, stretches, np.zeros(2))
+    drive, joints = EpisodeDrive(recorded, used), Joints(start, held)
 
     def until(drive, number):
         if number == interrupt:
@@ -151,12 +164,11 @@ def test_whatever_was_recorded_the_ways_are_slow_and_no_command_is_a_jump(
     assert drive.phase is Phase.DONE, "it always ends"
     step = PEAK * ease * CONTROL_PERIOD + 1e-9
     for phase in (Phase.EASE_IN, Phase.EASE_OUT):
-        way = of(phase, commands)
-        targets = np.array([target for _, target in way])
-        assert not way or np.abs(targets[0] - way[0][0]).max() <= step
-        assert np.abs(np.diff(targets, axis=0)).max(initial=0) <= step
-        ahead = [np.abs(target - pose).max() for pose, target in way]
-        assert max(ahead, default=0) <= LEAD + step
+        for way in ways(phase, commands):
+            targets = np.array([target for _, target in way])
+            assert np.abs(targets[0] - way[0][0]).max() <= step
+            assert np.abs(np.diff(targets, axis=0)).max(initial=0) <= step
+            assert max(np.abs(target - pose).max() for pose, target in way) <= LEAD + step
     for _, pose, target in commands:
         assert np.isfinite(target).all()
         assert (target >= POSITION_LOW).all()
@@ -176,6 +188,44 @@ def test_from_far_away_it_comes_to_the_first_pose_and_then_begins():
     swung = [pose for pose, _ in eased if np.abs(pose[::3] - 0.4).max() > 0.02]
     up = np.abs(np.array(swung)[:, 1::3] - RESET_POSE[1]).max()
     assert up < 0.1
+
+
+def test_over_a_gap_it_goes_slowly_and_then_plays_on():
+    far = RESET_POSE + np.tile([0.3, 1.2, -1.2], 3)
+    parts = stretch(ACTIONS[:5], RESET_POSE), stretch(ACTIONS[5:], far)
+    recorded = RecordedEpisode("dclaw", 3, parts, np.zeros(22))
+    drive, joints = EpisodeDrive(recorded, DriveSettings()), Joints(RESET_POSE)
+    commands = lead(drive, joints)
+    assert [len(part) for part in ways(Phase.PLAY, commands)] == [5, 15]
+    (way,) = ways(Phase.EASE_IN, commands)
+    assert len(way) > 30
+    (begin, _), *_ = ways(Phase.PLAY, commands)[1]
+    assert np.abs(begin - far).max() <= NEAR
+    assert drive.tracking.errors.shape == (20, 9)
+    np.testing.assert_allclose(drive.tracking.errors[:5], 0, atol=1e-6)
+    assert np.abs(drive.tracking.errors).max() <= NEAR
+    assert not drive.trouble
+    assert drive.phase is Phase.DONE
+
+
+def test_over_a_gap_between_poses_that_are_near_it_plays_on_at_once():
+    parts = stretch(ACTIONS[:5], RESET_POSE), stretch(ACTIONS[5:], np.zeros(9))
+    near = Stretch(parts[1].actions, parts[1].poses + parts[0].poses[-1] - parts[1].poses[0])
+    recorded = RecordedEpisode("dclaw", 3, (parts[0], near), np.zeros(22))
+    drive = EpisodeDrive(recorded, DriveSettings())
+    commands = lead(drive, Joints(RESET_POSE))
+    assert [len(part) for part in ways(Phase.PLAY, commands)] == [20]
+
+
+def test_a_joint_held_over_a_gap_ends_it():
+    far = RESET_POSE + np.tile([0.3, 1.2, -1.2], 3)
+    parts = stretch(np.zeros((1, 9)), RESET_POSE), stretch(ACTIONS[5:], far)
+    recorded = RecordedEpisode("dclaw", 3, parts, np.zeros(18))
+    drive = EpisodeDrive(recorded, DriveSettings())
+    commands = lead(drive, Joints(RESET_POSE, held=[4]))
+    assert len(of(Phase.PLAY, commands)) == 1
+    assert "joint_21 stays" in drive.trouble
+    assert "so the episode was not played on" in drive.trouble
 
 
 def test_a_joint_that_does_not_follow_is_waited_for_and_then_named():

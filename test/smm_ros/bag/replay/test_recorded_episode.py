@@ -15,8 +15,6 @@ PERIOD_NS = 100_000_000
 
 
 def record(episode, step, length=4, hand="dclaw", **fields):
-    pose = RESET_POSE + 0.01 * step
-    angle = 3.0 + 0.1 * step  # beyond pi it begins again at -pi
     values = {
         "stamp_ns": (100 * episode + step) * PERIOD_NS,
         "hand": hand,
@@ -25,9 +23,9 @@ def record(episode, step, length=4, hand="dclaw", **fields):
         "step": step,
         "skill": 0,
         "policy_version": 0,
-        "observation": seen(pose, angle),
+        "observation": seen(step),
         "action": np.full(9, 0.1 * step, np.float32),
-        "next_observation": seen(pose + 0.01, angle + 0.1),
+        "next_observation": seen(step + 1),
         "log_p_shaping": 0.0,
         "terminated": False,
         "truncated": step == length - 1,
@@ -35,7 +33,9 @@ def record(episode, step, length=4, hand="dclaw", **fields):
     return TransitionRecord(**values | fields)
 
 
-def seen(pose, angle):
+def seen(step):
+    pose = RESET_POSE + 0.01 * step
+    angle = 3.0 + 0.1 * step  # beyond pi it begins again at -pi
     return np.array([*pose, np.cos(angle), np.sin(angle), 0.0], np.float32)
 
 
@@ -57,20 +57,21 @@ def test_what_is_there_of_an_interrupted_episode_can_be_named():
 def test_it_holds_what_was_done_and_what_was_seen():
     found = find_episode(episode(5))
     assert (found.hand, found.number, found.num_steps) == ("dclaw", 5, 4)
-    np.testing.assert_allclose(found.actions[:, 0], [0, 0.1, 0.2, 0.3], atol=1e-6)
-    assert found.poses.shape == (5, 9)
-    np.testing.assert_allclose(found.poses[:, 0] - RESET_POSE[0], 0.01 * np.arange(5), atol=1e-6)
+    (whole,) = found.stretches
+    np.testing.assert_allclose(whole.actions[:, 0], [0, 0.1, 0.2, 0.3], atol=1e-6)
+    assert whole.poses.shape == (5, 9)
+    np.testing.assert_allclose(whole.poses[:, 0] - RESET_POSE[0], 0.01 * np.arange(5), atol=1e-6)
     np.testing.assert_allclose(found.valve, 3.0 + 0.1 * np.arange(5), atol=1e-6)
 
 
 def test_places_between_steps_lie_on_straight_ways():
-    found = find_episode(episode(0))
+    (found,) = find_episode(episode(0)).stretches
     for place in (0.0, 0.25, 1.5, 3.9, 4.0):
         np.testing.assert_allclose(found.pose(place) - RESET_POSE, 0.01 * place, atol=1e-6)
 
 
 def test_at_full_speed_the_target_is_what_the_action_asked_for():
-    found = find_episode(episode(0))
+    (found,) = find_episode(episode(0)).stretches
     for step in range(4):
         state = HandState(0.0, found.poses[step], *2 * (np.zeros(9),), 0.0, 0.0, 0.0)
         asked = task.target_from_action(found.actions[step], state)
@@ -98,13 +99,23 @@ def test_what_is_not_there_is_named():
 
 
 @pytest.mark.parametrize(
-    ("steps", "words"),
-    [([0, 1, 3], "between steps 1 and 3"), ([2, 3], "begins with step 2")],
+    ("steps", "words", "parts"),
+    [([0, 1, 3], "between steps 1 and 3", [2, 1]), ([2, 3], "begins with step 2", [2])],
 )
-def test_an_episode_with_gaps_is_refused_unless_they_are_to_be_skipped(steps, words):
+def test_an_episode_with_gaps_is_refused_unless_they_are_to_be_skipped(steps, words, parts):
     with pytest.raises(EpisodeError, match=words):
         find_episode(episode(1, steps), number=1)
-    assert find_episode(episode(1, steps), number=1, skip_gaps=True).num_steps == len(steps)
+    found = find_episode(episode(1, steps), number=1, skip_gaps=True)
+    assert [stretch.num_steps for stretch in found.stretches] == parts
+    assert found.num_steps == len(steps)
+
+
+def test_what_follows_a_gap_begins_where_it_was_recorded():
+    found = find_episode(episode(1, [0, 1, 3]), number=1, skip_gaps=True)
+    places = [(stretch.poses[:, 0] - RESET_POSE[0]) / 0.01 for stretch in found.stretches]
+    np.testing.assert_allclose(places[0], [0, 1, 2], atol=1e-4)
+    np.testing.assert_allclose(places[1], [3, 4], atol=1e-4)
+    np.testing.assert_allclose(found.valve, 3.0 + 0.1 * np.arange(5), atol=1e-6)
 
 
 def test_a_pause_between_two_steps_is_a_gap():
@@ -114,6 +125,43 @@ def test_a_pause_between_two_steps_is_a_gap():
     ]
     with pytest.raises(EpisodeError, match=r"has 0\.20 s between steps 1 and 2"):
         find_episode(records, number=1)
+    found = find_episode(records, number=1, skip_gaps=True)
+    assert [stretch.num_steps for stretch in found.stretches] == [2, 2]
+
+
+def test_a_step_that_begins_elsewhere_than_the_one_before_it_led_to_is_a_gap():
+    records = episode(0) + episode(1)
+    moved = seen(3)
+    moved[0] += 0.4
+    records[5] = dataclasses.replace(records[5], next_observation=moved)
+    with pytest.raises(EpisodeError, match="begins step 2 elsewhere than step 1 has led to"):
+        find_episode(records, number=1)
+    found = find_episode(records, number=1, skip_gaps=True)
+    assert [stretch.num_steps for stretch in found.stretches] == [2, 2]
+    assert find_episode(records).number == 0, "the last whole one"
+
+
+def test_a_step_in_which_a_joint_jumps_is_a_gap_and_left_out():
+    """As where somebody had the hand reset in the middle."""
+    records = episode(1)
+    for number, name in ((1, "next_observation"), (2, "observation"), (2, "next_observation")):
+        away = getattr(records[number], name).copy()
+        away[4] += 1.7
+        records[number] = dataclasses.replace(records[number], **{name: away})
+    records[3] = dataclasses.replace(records[3], observation=records[2].next_observation)
+    with pytest.raises(EpisodeError, match=r"has joint_21 move by 1\.71 rad within step 1"):
+        find_episode(records, number=1)
+    found = find_episode(records, number=1, skip_gaps=True)
+    assert [stretch.num_steps for stretch in found.stretches] == [1, 1]
+    with pytest.raises(EpisodeError, match="and has nothing else"):
+        find_episode(records[1:2], number=1, skip_gaps=True)
+
+
+def test_of_several_runs_in_one_bag_the_last_with_the_number_is_taken():
+    records = episode(1) + episode(2) + episode(1, action=np.full(9, 0.5, np.float32))
+    found = find_episode(records, number=1)
+    assert found.num_steps == 4
+    assert (found.stretches[0].actions == 0.5).all()
 
 
 def test_another_hand_s_actions_are_refused():
@@ -128,4 +176,4 @@ def test_numbers_that_are_none_are_refused(wrong):
     with pytest.raises(EpisodeError, match="expected finite numbers"):
         find_episode(episode(0, action=np.full(9, wrong, np.float32)))
     with pytest.raises(EpisodeError, match="expected finite numbers"):
-        find_episode(episode(0, next_observation=np.full(12, wrong, np.float32)))
+        find_episode(episode(0, next_observation=np.full(12, wrong, np.float32)), number=0)
