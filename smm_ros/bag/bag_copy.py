@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from smm_ros.bag.mcap_appender import FileAppender, FileSummary
 from smm_ros.bag.mcap_chunk import PendingChunk
 from smm_ros.bag.mcap_file import Topic
 from smm_ros.bag.metadata import METADATA, describe
 from smm_ros.bag.reading import BagMessage
-from smm_ros.bag.topics import dump_yaml
+from smm_ros.bag.topics import dump_yaml, offered_profiles
 
 _CHUNK_BYTES = 2**19
 _MAX_FILE_BYTES = 2**29
@@ -84,11 +82,11 @@ class BagCopy:
 
 def _current_qos(text: str) -> str:
     """Return offered profiles with the words of version 9; none where the text is damaged."""
+    profiles = offered_profiles(text)
     try:
-        profiles = yaml.safe_load(text) or []
         for profile in profiles:
             for name, words in _QOS_WORDS.items():
                 profile[name] = words.get(profile[name], profile[name])
-    except (yaml.YAMLError, AttributeError, TypeError, KeyError):
+    except (TypeError, KeyError):
         return ""
     return dump_yaml(profiles) if profiles else ""

@@ -6,39 +6,59 @@ written together with the messages, so that they survive what the messages survi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import BinaryIO
 
-from mcap.exceptions import McapError
-from mcap.reader import make_reader
-from mcap.records import Metadata
+from mcap.opcode import Opcode
+from mcap.records import Metadata, MetadataIndex
+
+from smm_ros.bag.mcap_records import DamageError, parse
+from smm_ros.bag.mcap_search import record_at
 
 _NAME = "smm_ros.losses"
+_CHECKSUM = "crc32"
 
 
 def losses_record(losses: Mapping[str, int]) -> Metadata:
     """Return the record of the losses in one file, by what is missing and why."""
-    return Metadata(_NAME, {name: str(count) for name, count in losses.items()})
+    told = {name: str(count) for name, count in losses.items()}
+    return Metadata(_NAME, told | {_CHECKSUM: _checksum(told)})
 
 
 def losses_in(records: Iterable[Metadata]) -> dict[str, int]:
-    """Return the losses that the newest of these records tells; empty where none does."""
+    """Return the losses that the newest of these records tells; empty where none does.
+
+    Raises DamageError where its checksum, if there is one, does not hold.
+    """
     told = [record.metadata for record in records if is_losses(record)]
-    return {name: int(text) for name, text in told[-1].items() if text.isdecimal()} if told else {}
+    newest = dict(told[-1]) if told else {}
+    checksum = newest.pop(_CHECKSUM, None)
+    if checksum not in (None, _checksum(newest)):
+        raise DamageError("what it says of messages that are missing does not hold its checksum")
+    return {name: int(text) for name, text in newest.items() if text.isdecimal()}
 
 
-def is_losses(record: Metadata) -> bool:
+def is_losses(record: Metadata | MetadataIndex) -> bool:
     """Tell whether a record is about losses."""
     return bool(record.name == _NAME)
 
 
-def read_losses(path: Path) -> dict[str, int]:
-    """Return the losses in an ended file; empty where it says nothing of them."""
-    with path.open("rb") as file:
-        try:
-            return losses_in(make_reader(file).iter_metadata())
-        except (McapError, ValueError):  # the messages can be whole all the same
-            return {}
+def read_losses(file: BinaryIO, places: Sequence[MetadataIndex]) -> dict[str, int]:
+    """Return the losses in an ended file that has its metadata records at these places.
+
+    Empty where it says nothing of them; raises DamageError where that can not be read.
+    """
+    told = [place for place in places if is_losses(place)]
+    if not told:
+        return {}
+    newest = max(told, key=lambda place: int(place.offset))
+    record = record_at(file, newest.offset, newest.offset + newest.length)
+    if record.opcode == Opcode.METADATA:
+        metadata = parse(record.opcode, record.payload)
+        if is_losses(metadata):
+            return losses_in([metadata])
+    raise DamageError(f"no record of messages that are missing at byte {newest.offset}")
 
 
 def add_losses(files: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -48,3 +68,7 @@ def add_losses(files: Iterable[Mapping[str, int]]) -> dict[str, int]:
         for name, count in losses.items():
             sums[name] = sums.get(name, 0) + count
     return sums
+
+
+def _checksum(told: Mapping[str, str]) -> str:
+    return hex(zlib.crc32(repr(sorted(told.items())).encode()))

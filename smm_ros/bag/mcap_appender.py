@@ -27,8 +27,8 @@ from mcap.records import (
 
 from smm_ros.bag.losses import is_losses, losses_in, losses_record
 from smm_ros.bag.mcap_chunk import PendingChunk, encode, encode_indexes
-from smm_ros.bag.mcap_file import BagError, FileScan, Topic, chunk_place
-from smm_ros.bag.mcap_records import MAGIC
+from smm_ros.bag.mcap_file import BagError, FileScan, Topic, chunk_place, describe_channel
+from smm_ros.bag.mcap_records import MAGIC, DamageError
 
 _LIBRARY = "smm_ros"
 
@@ -105,6 +105,13 @@ class FileAppender:
             index = _message_index(scan, chunk)
             counts.update({channel: len(entries) for channel, entries in index.items()})
             places.append(place)
+        for number in {*scan.channels, *counts}:
+            scan.topic(number)
+        notes = [at for at in scan.metadata if is_losses(at[1])]
+        try:
+            losses = losses_in(record for _, record in notes)
+        except DamageError as error:
+            raise BagError(f"{path} is damaged: {error}; left as it is") from None
         if not places and not _is_our_start(path):
             raise BagError(f"{path} is another tool's and not to be read, left as it is")
         appender = cls(path, os.open(path, os.O_RDWR | os.O_CLOEXEC))
@@ -112,7 +119,7 @@ class FileAppender:
         appender._channels = list(scan.channels.values())
         appender._places, appender._counts = places, counts
         try:
-            appender._begin_anew(index, [at for at in scan.metadata if is_losses(at[1])])
+            appender._begin_anew(index, notes, losses)
         except OSError:
             appender.close()
             raise
@@ -187,7 +194,10 @@ class FileAppender:
         self._append(_our_start())
 
     def _begin_anew(
-        self, index: dict[int, list[tuple[int, int]]], losses: list[tuple[int, Metadata]]
+        self,
+        index: dict[int, list[tuple[int, int]]],
+        notes: list[tuple[int, Metadata]],
+        losses: Mapping[str, int],
     ) -> None:
         """Go back to the last chunk, and write anew what belongs behind it."""
         if self._places:
@@ -197,11 +207,11 @@ class FileAppender:
             self._append(encode_indexes(place, index, 0))
         else:  # the crash may have come before the first record was whole
             self._begin()
-        for offset, record in losses:
+        for offset, record in notes:
             if offset < self.size:
                 self._metadata.append(_metadata_place(offset, record))
-        if losses:
-            self.append(PendingChunk(), losses_in(record for _, record in losses))
+        if notes:
+            self.append(PendingChunk(), losses)
 
     def _encode_chunk(self, chunk: PendingChunk) -> tuple[bytes, list[ChunkIndex]]:
         """Return the chunk with its indexes, to lie at the end, and its place."""
@@ -263,7 +273,8 @@ class FileAppender:
 
     def _topics(self) -> dict[int, Topic]:
         schemas = {schema.id: schema for schema in self._schemas}
-        return {c.id: Topic.from_records(c, schemas[c.schema_id]) for c in self._channels}
+        channels = {channel.id: channel for channel in self._channels}
+        return {number: describe_channel(number, channels, schemas) for number in channels}
 
 
 def _our_start() -> bytes:

@@ -25,6 +25,7 @@ from mcap.records import (
     Header,
     McapRecord,
     Metadata,
+    MetadataIndex,
     Schema,
     Statistics,
 )
@@ -66,6 +67,7 @@ class Summary(NamedTuple):
     chunks: list[ChunkIndex]
     schemas: dict[int, Schema]
     channels: dict[int, Channel]
+    metadata: list[MetadataIndex]
     has_checksum: bool
 
 
@@ -180,12 +182,14 @@ def split_records(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _parse_summary(data: bytes, footer: Footer) -> Summary:
-    summary = Summary(None, [], {}, {}, footer.summary_crc != 0)
+    summary = Summary(None, [], {}, {}, [], footer.summary_crc != 0)
     for opcode, payload in split_records(data):
         if opcode == Opcode.STATISTICS:
             summary = summary._replace(statistics=_parse(Statistics, payload))
         elif opcode == Opcode.CHUNK_INDEX:
             summary.chunks.append(_parse(ChunkIndex, payload))
+        elif opcode == Opcode.METADATA_INDEX:
+            summary.metadata.append(_parse(MetadataIndex, payload))
         elif opcode == Opcode.SCHEMA:
             schema = parse(opcode, payload)
             summary.schemas[schema.id] = schema

@@ -13,6 +13,7 @@ import yaml
 
 from smm_ros.bag.mcap_appender import FileSummary
 from smm_ros.bag.mcap_file import BagError, Topic
+from smm_ros.bag.topics import offered_profiles
 
 METADATA = "metadata.yaml"
 _VERSION = 9
@@ -53,7 +54,7 @@ def read_metadata(folder: Path) -> BagMetadata | None:
         content = yaml.load(path.read_text(), _Loader)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise MetadataError(f"{path} can not be read: {_on_one_line(error)}") from error
     try:
         return _parsed(content[_ROOT])
@@ -119,7 +120,7 @@ def _describe_topic(topic: Topic, count: int) -> dict[str, Any]:
             "name": topic.name,
             "type": topic.type,
             "serialization_format": "cdr",
-            "offered_qos_profiles": yaml.safe_load(topic.offered_qos) or [],
+            "offered_qos_profiles": offered_profiles(topic.offered_qos),
             "type_description_hash": topic.type_hash,
         },
         "message_count": count,

@@ -13,6 +13,7 @@ import zstandard
 from smm_ros.bag.bag_files import ZSTD_MAGIC, BagFile, Storage, unpacked
 from smm_ros.bag.losses import losses_in
 from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.mcap_records import DamageError
 from smm_ros.bag.mcap_salvage import Loss, McapSalvage
 from smm_ros.bag.mcap_search import SoundRecord
 from smm_ros.bag.reading import BagMessage
@@ -101,7 +102,10 @@ def _from_mcap(
         account.expected = scan.summary.statistics.message_count
     for raw in scan.read(partial(observer.see, scan) if observer else None):
         yield Salvaged(BagMessage(*raw), f"byte {scan.place}")
-    account.told_losses = losses_in(scan.metadata)
+    try:
+        account.told_losses = losses_in(scan.metadata)
+    except DamageError as error:
+        account.losses.append(Loss("the file", 0, str(error), 0))
     if observer:
         observer.end(scan)
 

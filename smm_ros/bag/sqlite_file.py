@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import yaml
-
 from smm_ros.bag.definitions import standard_definition
 from smm_ros.bag.mcap_file import REPAIR_ADVICE, BagError, RawMessage, Tail, Topic
 from smm_ros.bag.sqlite_pages import SqlitePages
-from smm_ros.bag.topics import dump_yaml
+from smm_ros.bag.topics import dump_yaml, offered_profiles
 
 SIDE_FILES = ("-wal", "-journal")
 """What a recorder that was killed leaves beside the file: changes to be made, or taken back."""
@@ -239,10 +237,7 @@ def _definitions(database: sqlite3.Connection) -> dict[str, str]:
 
 def _qos(value: object) -> str:
     """Return offered profiles as the YAML list of rosbag2 version 9."""
-    try:
-        profiles = yaml.safe_load(str(value or ""))
-    except yaml.YAMLError:
-        return ""
+    profiles = offered_profiles(str(value or ""))
     return dump_yaml(profiles) if profiles else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
@@ -39,6 +40,16 @@ def installed_topic(
         "avoid_ros_namespace_conventions": False,
     }
     return Topic(name, message_type, definition, type_hash, dump_yaml([qos]))
+
+
+def offered_profiles(text: str) -> list[dict[str, Any]]:
+    """Return the quality of service that a bag says a topic was offered with; none in damage."""
+    try:
+        profiles = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return []
+    is_list = isinstance(profiles, list) and all(isinstance(each, dict) for each in profiles)
+    return profiles if is_list else []
 
 
 def dump_yaml(value: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,8 +13,8 @@ from smm_ros.bag.folder_hold import FolderHold, sync_folder
 from smm_ros.bag.losses import add_losses, read_losses
 from smm_ros.bag.mcap_appender import FileAppender, FileSummary
 from smm_ros.bag.mcap_chunk import PendingChunk
-from smm_ros.bag.mcap_file import BagError, Topic, is_closed
-from smm_ros.bag.mcap_records import read_summary
+from smm_ros.bag.mcap_file import BagError, Topic, describe_channel, is_closed
+from smm_ros.bag.mcap_records import DamageError, Summary, read_summary
 from smm_ros.bag.metadata import METADATA, describe
 from smm_ros.bag.topics import dump_yaml
 
@@ -240,17 +239,24 @@ def read_file_summary(path: Path) -> FileSummary:
     with path.open("rb") as file:
         try:
             summary = read_summary(file)
-        except (EOFError, ValueError, struct.error) as error:
-            raise BagError(f"{path} has a damaged summary ({error}), left as it is") from error
-    if summary.statistics is None:
-        raise BagError(f"{path} has no summary of its messages, left as it is")
+            counts = _counts(summary)
+            losses = read_losses(file, summary.metadata)
+        except DamageError as error:
+            raise BagError(f"{path} has a damaged summary: {error}; left as it is") from error
     statistics = summary.statistics
-    counts: Counter[Topic] = Counter()
-    for number, channel in summary.channels.items():
-        topic = Topic.from_records(channel, summary.schemas[channel.schema_id])
-        counts[topic] += statistics.channel_message_counts.get(number, 0)
+    if statistics is None or counts.total() != statistics.message_count:
+        raise BagError(f"{path} has no full summary of its messages; left as it is")
     times = statistics.message_start_time, statistics.message_end_time
-    return FileSummary(path, counts, *times, read_losses(path))
+    return FileSummary(path, counts, *times, losses)
+
+
+def _counts(summary: Summary) -> Counter[Topic]:
+    told = summary.statistics.channel_message_counts if summary.statistics else {}
+    counts = Counter[Topic]()
+    for number in summary.channels:
+        topic = describe_channel(number, summary.channels, summary.schemas)
+        counts[topic] += told.get(number, 0)
+    return counts
 
 
 def _mend(path: Path, durable: bool) -> FileSummary:

@@ -1,5 +1,6 @@
 """What tests of bags share: recordings made to order."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -7,13 +8,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pytest
+import yaml
 from rclpy.serialization import serialize_message
 from rosbags import rosbag2
 
 from smm_core.acting import ActingPolicy
 from smm_core.history import HistoryConfig, PolicyHistory
 from smm_core.transitions import Layout
-from smm_ros.bag.reading import BagError, BagMessage
+from smm_ros.bag.reading import BagError, BagMessage, read_messages
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
 from smm_ros.conversions import (
@@ -31,6 +33,7 @@ from smm_ros.sequence_file import SequenceFile
 from smm_ros.transition_wire import serialize_transition
 
 PERIOD_NS = 100_000_000
+STATES = ("/dclaw/joint_states", "sensor_msgs/msg/JointState")
 
 
 @pytest.fixture(scope="session")
@@ -121,6 +124,60 @@ def _write_bag(
         writer.write(topics[record.hand], record.stamp_ns, serialize_transition(record))
     writer.close()
     return folder
+
+
+@pytest.fixture(scope="session")
+def write() -> Callable[..., BagWriter]:
+    """Return a function that begins a bag of joint states, one for each number."""
+    return _write
+
+
+@pytest.fixture(scope="session")
+def write_more() -> Callable[[BagWriter, Iterable[int]], None]:
+    """Return a function that goes on with such a bag."""
+    return _write_more
+
+
+@pytest.fixture(scope="session")
+def crash() -> Callable[[BagWriter], None]:
+    """Return a function that leaves a bag as a killed process does."""
+    return _crash
+
+
+@pytest.fixture(scope="session")
+def numbers_in() -> Callable[[Path], list[int]]:
+    """Return a function that reads the numbers (log times in us) of a bag's messages."""
+    return lambda path: [message.log_time_ns // 1000 for message in read_messages(path)]
+
+
+@pytest.fixture(scope="session")
+def metadata() -> Callable[[Path], dict[str, Any]]:
+    """Return a function that reads the content of a bag's metadata.yaml."""
+    return _metadata
+
+
+def _write(folder: Path, numbers: Iterable[int], **how: Any) -> BagWriter:
+    writer = BagWriter(folder, [installed_topic(*STATES)], **how)
+    _write_more(writer, numbers)
+    return writer
+
+
+def _write_more(writer: BagWriter, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        writer.write(STATES[0], 1000 * number, bytes(200))
+    writer.flush()
+
+
+def _crash(writer: BagWriter) -> None:
+    assert writer._file is not None
+    os.close(writer._file._file)
+    writer._folder.release()
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    content = yaml.safe_load((folder / "metadata.yaml").read_text())
+    described: dict[str, Any] = content["rosbag2_bagfile_information"]
+    return described
 
 
 class RecordedRun(NamedTuple):

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from mcap.writer import Writer
 
 from smm_ros.bag import contents
 from smm_ros.bag.contents import read_contents
@@ -55,6 +56,17 @@ def test_a_topic_that_changed_is_told_in_each_of_its_forms(tmp_path):
     changed = replace(X, type_hash="RIHS01_00")
     first, second = write(tmp_path / "a", [X], [1]), write(tmp_path / "b", [changed], [2])
     assert read_contents([first, second]).topics == {"/x": [X, changed]}
+
+
+def test_a_topic_without_a_type_is_told_like_others(tmp_path):
+    with (tmp_path / "foreign.mcap").open("wb") as file:
+        writer = Writer(file)
+        writer.start("ros2", "foreign")
+        writer.add_message(writer.register_channel("/x", "cdr", 0), 7, bytes((0, 1, 0, 0)), 7)
+        writer.finish()
+    found = read_contents([tmp_path / "foreign.mcap"])
+    assert (found.counts, found.start_ns) == ({"/x": 1}, 7)
+    assert [topic.type for topic in found.topics["/x"]] == [""]
 
 
 def test_nothing_is_an_error(tmp_path):

@@ -85,6 +85,7 @@ def _write(folder: Path, records: list[Any], close: bool) -> Path:
         writer.write(TRANSITIONS.name, record.stamp_ns, serialize_transition(record))
         writer.write(HEADERS.name, record.stamp_ns, bytes((0, 1, *[0] * 10, 1, 0, 0, 0, 0)))
         if number % 4 == 3:
+            writer.lose({"dropped": 1})
             writer.flush()
     copy = folder.parent / "torn" / f"{folder.name}_0.mcap"
     copy.parent.mkdir()
@@ -142,6 +143,8 @@ def _assert_a_recorder_loses_nothing(bag: Bag, saved: list[Any]) -> None:
         assert metadata.num_messages == 0
     else:
         assert metadata.num_messages == len(bag.messages if was_closed else saved)
+        dropped = int(metadata.custom_data.get("dropped", 0))
+        assert dropped == 3 if was_closed else dropped <= 3
 
 
 def _assert_contents_exact_or_refused(bag: Bag, saved: list[Any]) -> None:

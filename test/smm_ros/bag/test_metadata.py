@@ -1,8 +1,12 @@
 """metadata.yaml: what we write is what rosbag2 writes, and every version of it is read."""
 
+from collections import Counter
+
 import pytest
 import yaml
 
+from smm_ros.bag.mcap_appender import FileSummary
+from smm_ros.bag.mcap_file import Topic
 from smm_ros.bag.metadata import METADATA, MetadataError, describe, read_metadata
 
 OLDEST = """
@@ -48,6 +52,15 @@ def test_what_we_write_is_read_back(tmp_path, recorded_run):
 def test_custom_data_is_text_by_name(tmp_path):
     content = {"rosbag2_bagfile_information": describe([], {"dropped": "3"})}
     assert write(tmp_path, yaml.safe_dump(content)).custom_data == {"dropped": "3"}
+
+
+@pytest.mark.parametrize("text", ["{", "\0", "3", "[3]", "2001-99-99", "[" * 5000])
+def test_a_quality_of_service_that_is_damaged_is_none(tmp_path, text):
+    topic = Topic("/x", "std_msgs/msg/Empty", "", "", text)
+    info = describe([FileSummary(tmp_path / "run_0.mcap", Counter({topic: 3}), 1, 2)])
+    (described,) = info["topics_with_message_count"]
+    assert described["topic_metadata"]["offered_qos_profiles"] == []
+    assert described["message_count"] == 3
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "x: 1", "rosbag2_bagfile_information: []", "{"])

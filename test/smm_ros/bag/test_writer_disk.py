@@ -8,36 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import yaml
 from mcap.reader import make_reader
 from rosbags.rosbag2 import Reader
 
 from smm_ros.bag.mcap_file import BagError
-from smm_ros.bag.reading import read_messages
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
 
 STATES = installed_topic("/dclaw/joint_states", "sensor_msgs/msg/JointState")
-
-
-def write(folder, numbers, **how):
-    writer = BagWriter(folder, [STATES], **how)
-    write_more(writer, numbers)
-    return writer
-
-
-def write_more(writer, numbers):
-    for number in numbers:
-        writer.write(STATES.name, 1000 * number, bytes(200))
-    writer.flush()
-
-
-def numbers_in(folder):
-    return [message.log_time_ns // 1000 for message in read_messages(folder)]
-
-
-def metadata(folder):
-    return yaml.safe_load((folder / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
 
 
 @pytest.fixture
@@ -50,7 +28,7 @@ def file_size_limit():
     signal.signal(signal.SIGXFSZ, ignored)
 
 
-def test_what_a_full_disk_refuses_is_written_later(tmp_path, file_size_limit):
+def test_what_a_full_disk_refuses_is_written_later(tmp_path, file_size_limit, write, numbers_in):
     folder = tmp_path / "run"
     writer = write(folder, range(20))
     size = (folder / "run_0.mcap").stat().st_size
@@ -67,7 +45,9 @@ def test_what_a_full_disk_refuses_is_written_later(tmp_path, file_size_limit):
     assert numbers_in(folder) == list(range(30))
 
 
-def test_what_a_full_disk_refuses_at_the_end_of_a_file_is_done_later(tmp_path, file_size_limit):
+def test_what_a_full_disk_refuses_at_the_end_of_a_file_is_done_later(
+    tmp_path, file_size_limit, write
+):
     folder = tmp_path / "run"
     for act in (BagWriter.split, BagWriter.end):
         writer = write(folder, range(10))
@@ -85,7 +65,7 @@ def test_what_a_full_disk_refuses_at_the_end_of_a_file_is_done_later(tmp_path, f
         assert reader.message_count == 20
 
 
-def test_an_end_that_the_disk_did_not_confirm_is_not_written_twice(tmp_path, monkeypatch):
+def test_an_end_that_the_disk_did_not_confirm_is_not_written_twice(tmp_path, monkeypatch, write):
     folders = [tmp_path / name / "run" for name in ("well", "refused")]
     for folder in folders:
         writer = write(folder, range(10))
@@ -100,7 +80,7 @@ def test_an_end_that_the_disk_did_not_confirm_is_not_written_twice(tmp_path, mon
 
 
 def test_what_comes_behind_an_end_that_the_disk_did_not_confirm_begins_the_next_file(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, write, numbers_in, metadata
 ):
     folder = tmp_path / "run"
     writer = write(folder, range(10), max_file_bytes=2**13)
@@ -121,7 +101,7 @@ def test_what_comes_behind_an_end_that_the_disk_did_not_confirm_begins_the_next_
     assert metadata(folder)["custom_data"] == {"dropped": "51"}
 
 
-def test_a_metadata_file_that_is_refused_is_written_later(tmp_path, monkeypatch):
+def test_a_metadata_file_that_is_refused_is_written_later(tmp_path, monkeypatch, metadata):
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", refuse)
@@ -138,7 +118,9 @@ def refuse(*args):
     raise OSError(28, "No space left on device")
 
 
-def test_a_really_full_disk_is_told_and_nothing_is_lost_or_left_locked(small_disk):
+def test_a_really_full_disk_is_told_and_nothing_is_lost_or_left_locked(
+    small_disk, write, numbers_in
+):
     folder, filler = small_disk / "run", small_disk / "filler"
     with pytest.raises(OSError, match="No space left"):
         filler.write_bytes(bytes(2**21))
@@ -159,7 +141,9 @@ def test_a_really_full_disk_is_told_and_nothing_is_lost_or_left_locked(small_dis
     assert numbers_in(folder) == list(range(21))
 
 
-def test_a_disk_that_turned_read_only_is_told_and_gone_on_with_when_it_is_mended(small_disk):
+def test_a_disk_that_turned_read_only_is_told_and_gone_on_with_when_it_is_mended(
+    small_disk, write, numbers_in
+):
     folder = small_disk / "run"
     write(folder, range(10)).close()
     remount(small_disk, "ro")
@@ -200,7 +184,9 @@ class Disk:
             (folder / name).write_bytes(self._contents.get(inode, b""))
 
 
-def test_what_was_synced_outlasts_a_power_cut(tmp_path, monkeypatch):
+def test_what_was_synced_outlasts_a_power_cut(
+    tmp_path, monkeypatch, write, write_more, numbers_in
+):
     folder = tmp_path / "run"
     disk = Disk(monkeypatch, folder)
     writer = write(folder, range(10))
@@ -220,7 +206,7 @@ def test_what_was_synced_outlasts_a_power_cut(tmp_path, monkeypatch):
         assert [time // 1000 for _, time, _ in reader.messages()] == list(range(25))
 
 
-def test_one_that_need_not_be_durable_asks_nothing_of_the_disk(tmp_path, monkeypatch):
+def test_one_that_need_not_be_durable_asks_nothing_of_the_disk(tmp_path, monkeypatch, write):
     folder = tmp_path / "run"
     disk = Disk(monkeypatch, folder)
     write(folder, range(10), durable=False).close()
