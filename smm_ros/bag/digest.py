@@ -139,13 +139,14 @@ class Digest:
         self.marks: list[Mark] = []
         self.unreadable: Counter[str] = Counter()
         """Transitions and reports that could not be read, by topic."""
-        self._dropped_before = self._dropped_now = 0
-        self._has_report = False
+        self._dropped_before = 0
+        self._dropped_now: dict[str, int] = {}  # by the recorder's full name
 
     @property
     def reported_drops(self) -> int | None:
-        """Messages that the recorder said on /diagnostics it had dropped; None: no report."""
-        return self._dropped_before + self._dropped_now if self._has_report else None
+        """Messages that recorders said on /diagnostics they had dropped; None: no report."""
+        now = self._dropped_now
+        return self._dropped_before + sum(now.values()) if now else None
 
     @property
     def start_ns(self) -> int:
@@ -197,6 +198,7 @@ class Digest:
             values = {pair.key: pair.value for pair in status.values}
             text = values.get("dropped", "0")
             dropped = int(text) if text.isdecimal() else 0
-            if dropped < self._dropped_now:  # it was started anew
-                self._dropped_before += self._dropped_now
-            self._dropped_now, self._has_report = dropped, True
+            last = self._dropped_now.get(status.name, 0)
+            if dropped < last:  # it was started anew
+                self._dropped_before += last
+            self._dropped_now[status.name] = dropped

@@ -71,15 +71,16 @@ def test_each_hand_is_counted_by_itself(tmp_path, capsys, explore, write_bag):
         assert found["hands"][hand]["num_missing"] == 0
 
 
-def test_drops_that_the_recorder_told_are_added_over_its_starts(tmp_path, capsys, cdr):
+def test_drops_that_recorders_told_are_added_over_their_starts(tmp_path, capsys, cdr):
     topic = installed_topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
     with closing(BagWriter(tmp_path / "run", [topic])) as writer:
         for number, dropped in enumerate([0, 3, 7, 0, 2]):
-            for message in (report("recorder", dropped), report("dclaw: hand", 100)):
+            told = (report("recorder", dropped), report("right: recorder", 5))
+            for message in (*told, report("dclaw: hand", 100)):
                 writer.write(topic.name, number, cdr(message, topic.type))
         writer.write(topic.name, 9, cdr(DiagnosticArray(), topic.type))
     _, found, _ = info(capsys, tmp_path / "run")
-    assert found["reported_drops"] == 7 + 2
+    assert found["reported_drops"] == 7 + 2 + 5
 
 
 def test_marks_and_what_the_metadata_adds_are_shown(tmp_path, capsys, cdr):
