@@ -48,10 +48,21 @@ class BagFile:
 def find_files(paths: str | Path | Sequence[str | Path]) -> list[BagFile]:
     """Return the files of bags, one bag after the other; a path is a folder or a single file.
 
-    Raises BagError where there is none, where something is no bag, and where files are missing.
+    Raises BagError where there is none, where something is no bag, where files are missing, and
+    where a file is named twice, by whatever names.
     """
     listed = [paths] if isinstance(paths, (str, Path)) else paths
-    return [file for path in listed for file in files_at(Path(path))]
+    found: list[BagFile] = []
+    named: dict[tuple[int, int], int] = {}
+    for number, path in enumerate(listed):
+        for file in files_at(Path(path)):
+            stat = file.path.stat()
+            before = named.setdefault((stat.st_dev, stat.st_ino), number)
+            if before != number:
+                names = f"{listed[before]} and {path}"
+                raise BagError(f"{file.path} is in both {names}; name each file once")
+            found.append(file)
+    return found
 
 
 def files_at(path: Path, incomplete: bool = False) -> list[BagFile]:
@@ -132,6 +143,11 @@ def _unpack(path: Path, target: Path) -> str:
 
 
 def _in_folder(folder: Path, incomplete: bool) -> list[BagFile]:
+    # Before the files are listed: a recorder names a file when it is there.
+    try:
+        metadata = read_metadata(folder)
+    except MetadataError:  # `smm bag check` tells; the numbers give the same order
+        metadata = None
     found = [file for entry in sorted(folder.iterdir()) if (file := _bag_file(entry))]
     storages = sorted({file.storage.value for file in found})
     if len(storages) > 1:
@@ -141,25 +157,21 @@ def _in_folder(folder: Path, incomplete: bool) -> list[BagFile]:
         )
     if not found:
         raise BagError(_nothing_in(folder))
-    return _in_order(folder, found, incomplete)
-
-
-def _in_order(folder: Path, found: list[BagFile], incomplete: bool) -> list[BagFile]:
-    """Put files into the order of metadata.yaml; those it does not name follow by number."""
-    # The plain file of a pair is whole: it is deleted when the packed one is.
-    found = sorted(found, key=lambda file: file.is_packed, reverse=True)
-    by_name = {_plain_name(file.path.name): file for file in found}
-    try:
-        metadata = read_metadata(folder)
-    except MetadataError:  # `smm bag check` tells; the numbers give the same order
-        metadata = None
-    names = [_plain_name(name) for name in metadata.files] if metadata else []
     missing = missing_files(metadata, found) if metadata else []
     if missing and not incomplete:
         raise BagError(
             f"{folder} lacks {', '.join(missing)}, which its {METADATA} names; put it back, or "
             "make a bag of the rest with `smm bag repair`"
         )
+    return _in_order(found, metadata)
+
+
+def _in_order(found: list[BagFile], metadata: BagMetadata | None) -> list[BagFile]:
+    """Put files into the order of metadata.yaml; those it does not name follow by number."""
+    # The plain file of a pair is whole: it is deleted when the packed one is.
+    found = sorted(found, key=lambda file: file.is_packed, reverse=True)
+    by_name = {_plain_name(file.path.name): file for file in found}
+    names = [_plain_name(name) for name in metadata.files] if metadata else []
     first = [by_name.pop(name) for name in dict.fromkeys(names) if name in by_name]
     rest = sorted(by_name.values(), key=lambda file: (file_number(file.path), file.path.name))
     return first + rest

@@ -45,8 +45,8 @@ def check(path: Path, news: Console | None = None) -> tuple[Findings, int]:
     """Read every byte of a bag; return what is amiss, and how many messages could be read."""
     findings = Findings()
     try:
+        metadata = _metadata(path, findings)  # first: a file is named when it is there
         files = files_at(path, incomplete=True)
-        metadata = _metadata(path, findings)
         bag = _Check(path, findings, metadata)
         for file in files:
             bag.see_file(file, news or Console(quiet=True))
@@ -127,7 +127,9 @@ class _Check:
         for file in files:
             if file.path.name.removesuffix(".zstd") not in named:
                 text = f"it does not name {file.path.name}"
-                self._findings.error("files", path, "", text, "`smm bag repair` takes it in")
+                level = Level.WARNING if self._is_written else Level.ERROR
+                cure = "`smm bag repair` takes it in"
+                self._findings.add("files", Finding(level, path, "", text, cure))
         # After damage the counts differ rightly, and while a bag is written they are old.
         if self._is_whole and not self._is_written:
             self._compare_counts(path, metadata)

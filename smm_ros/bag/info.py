@@ -28,7 +28,7 @@ from smm_ros.bag.figures import (
     time_text,
 )
 from smm_ros.bag.mcap_file import BagError, Tail
-from smm_ros.bag.metadata import METADATA, read_metadata
+from smm_ros.bag.metadata import METADATA, BagMetadata, read_metadata
 from smm_ros.bag.reading import Reading
 
 _SHOWN_GAPS = 5
@@ -132,6 +132,7 @@ def _hand_as_plain(hand: HandDigest) -> dict[str, Any]:
 
 def _read(path: Path, news: Console) -> BagInfo:
     info = BagInfo(path)
+    metadata = _read_metadata(info)  # before the files are listed: one is named when it is there
     try:
         info.files = files_at(path, incomplete=True)
         reading = Reading(info.files, lambda topic: True)
@@ -148,24 +149,24 @@ def _read(path: Path, news: Console) -> BagInfo:
     except BagError as error:
         info.error = str(error)
     info.digest.end()
-    _read_metadata(info)
+    missing = missing_files(metadata, info.files) if metadata else []
+    info.notes += [f"{name} is missing, which {METADATA} names" for name in missing]
     return info
 
 
-def _read_metadata(info: BagInfo) -> None:
+def _read_metadata(info: BagInfo) -> BagMetadata | None:
     if not info.path.is_dir():
-        return
+        return None
     try:
         metadata = read_metadata(info.path)
     except BagError as error:
         info.notes.append(str(error))
-        return
+        return None
     if metadata is None:
         info.notes.append(f"there is no {METADATA}; `smm bag repair` makes a copy that has one")
-        return
-    info.custom_data = metadata.custom_data
-    missing = missing_files(metadata, info.files)
-    info.notes += [f"{name} is missing, which {METADATA} names" for name in missing]
+    else:
+        info.custom_data = metadata.custom_data
+    return metadata
 
 
 def _show(console: Console, info: BagInfo) -> None:

@@ -94,8 +94,8 @@ class _Damaged:
 
     def __init__(self, path: Path, report: RepairReport, news: Console) -> None:
         self._report, self._news = report, news
-        self._files = files_at(path, incomplete=True)
         self._metadata = self._read_metadata(path)
+        self._files = files_at(path, incomplete=True)
         if self._metadata:
             report.missing_files = missing_files(self._metadata, self._files)
 

@@ -3,8 +3,11 @@
 import pytest
 import yaml
 
+from smm_ros.bag import bag_files, check, info
 from smm_ros.bag.bag_files import BagFile, Storage, files_at, find_files, unpacked
+from smm_ros.bag.finding import Level
 from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.metadata import read_metadata
 
 MCAP = b"\x89MCAP0\r\n"
 SQLITE = b"SQLite format 3\0"
@@ -58,6 +61,27 @@ def test_a_file_that_metadata_names_and_is_gone_is_told(tmp_path):
     with pytest.raises(BagError, match=r"lacks run_0\.mcap.*smm bag repair"):
         find_files(folder)
     assert names(files_at(folder, incomplete=True)) == ["run_1.mcap"]
+
+
+def test_a_bag_that_grows_while_it_is_looked_at_lacks_nothing(
+    tmp_path, monkeypatch, capsys, write
+):
+    folder = tmp_path / "run"
+    writer = write(folder, [])
+
+    def reading_while_it_is_split(path):
+        writer.split()
+        metadata = read_metadata(path)
+        writer.split()
+        return metadata
+
+    for module in (bag_files, check, info):
+        monkeypatch.setattr(module, "read_metadata", reading_while_it_is_split)
+    assert names(find_files(folder)) == [f"run_{n}.mcap" for n in range(3)]
+    assert check.check(folder)[0].count(Level.ERROR) == 0
+    assert info.main([str(folder)]) == 0
+    assert "is missing" not in capsys.readouterr().out
+    writer.close()
 
 
 def test_packed_files_are_known_by_their_names_and_a_plain_one_goes_before(tmp_path):
