@@ -56,9 +56,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"Keys: {Key.PAUSE.value} holds and goes on; {Key.STEP.value} plays the next "
         "message while it is held. Exit status: 0 played to the end, 1 error, 130 interrupted.",
     )
-    parser.add_argument("bags", nargs="+", type=Path, help="folders of bags, or single files")
-    add_options(parser, PlaySettings, leave_out=("loop", "start_paused"))
+    parser.add_argument(
+        "bags", nargs="+", type=Path, metavar="PATH", help="folder of a bag, or one of its files"
+    )
+    add_options(parser, PlaySettings, leave_out=("anyway", "loop", "start_paused"))
     for flags, text in (
+        (["--anyway"], "play topics that other nodes publish, too"),
         (["--loop"], "begin again at the end, until Ctrl-C"),
         (["--start_paused", "--start-paused"], "wait for a key before the first message"),
     ):

@@ -30,6 +30,10 @@ from smm_ros.node_main import NodeError
 SETTLED = 0.5
 """The subscribers that are there are taken for all when no other came for so long, s."""
 SETTLE_AT_MOST = 5.0
+LOOK = 1.0
+"""Least time to look for subscribers, and for others that publish the same topics, s."""
+EVERYBODYS = ("/rosout", "/parameter_events")
+"""Topics that each node publishes by itself."""
 ARRIVE_WITHIN = 4.0
 """Time that the last messages get to arrive before the publishers go, s. Writers of Fast DDS ask
 whether they have every 3 s."""
@@ -62,7 +66,7 @@ class PlaySession:
         """Play; return the exit status: 0, or 130 after Ctrl-C.
 
         Raises BagError where the bag is damaged or no topic can be played, NodeError where a
-        subscriber was to be there and is not.
+        subscriber was to be there and is not, or others publish the same topics.
         """
         outlets = self._make_outlets()
         clock_out = None
@@ -70,7 +74,9 @@ class PlaySession:
             _tell(f"/clock is the bag's own; --clock needs --exclude {CLOCK}")
         elif self._settings.clock:
             clock_out = self._node.create_publisher(Clock, CLOCK, CLOCK_QOS)
+        self._published = [self._names[each] for each in outlets] + [CLOCK] * bool(clock_out)
         self._wait_for_subscribers(outlets)
+        self._check_others()
         if self._keys.are_heard:
             _tell(f"{Key.PAUSE.value}: hold, go on; {Key.STEP.value}: play the next message")
 
@@ -78,7 +84,7 @@ class PlaySession:
             if clock_out is not None:
                 clock_out.publish(clock_to_msg(stamp_ns))
 
-        player = Player(outlets, tell_time, self._keys, self._show)
+        player = Player(outlets, tell_time, self._keys, self._on_beat)
         begun, is_whole = time.monotonic(), False
         with suppress(KeyboardInterrupt):
             self._play(player, outlets, with_clock=clock_out is not None)
@@ -108,12 +114,13 @@ class PlaySession:
         executor.add_node(self._node)  # tells of subscribers that want another quality
         begun = changed = now = time.monotonic()
         known = 0
-        while now - changed < SETTLED and now - begun < SETTLE_AT_MOST or not known:
+        least, most = begun + LOOK, begun + SETTLE_AT_MOST
+        while now < least or now < min(most, changed + SETTLED) or not known:
             executor.spin_once(timeout_sec=0.05)
             now, found = time.monotonic(), sum(each.num_subscribers for each in outlets.values())
             if found != known:
                 known, changed = found, now
-            if not known and now - begun > max(SETTLED, self._settings.wait):
+            if not known and now > max(least, begun + self._settings.wait):
                 break
         executor.shutdown()
         if self._settings.wait and not known:
@@ -138,7 +145,24 @@ class PlaySession:
             if not outlet.has_arrived(max(0.0, end - time.monotonic())):
                 _tell(f"the last messages of {name} may not have arrived at all subscribers")
 
-    def _show(self, stamp_ns: int, is_held: bool) -> None:
+    def _check_others(self) -> None:
+        """Raise NodeError where others publish what is played: nobody could tell it apart."""
+        if self._settings.anyway:
+            return
+        found = {
+            name: ", ".join(sorted(set(others)))
+            for name in self._published
+            if name not in EVERYBODYS and (others := self._node.other_publishers(name))
+        }
+        if found:
+            told = "; ".join(f"{name} by {others}" for name, others in found.items())
+            raise NodeError(
+                f"published already: {told}. Leave these out (--exclude), give them other names "
+                "(--remap), or play them all the same (--anyway)"
+            )
+
+    def _on_beat(self, stamp_ns: int, is_held: bool) -> None:
+        self._check_others()
         if sys.stderr.isatty():
             start, end = self._contents.start_ns, self._contents.end_ns
             place, whole = (stamp_ns - start) / 1e9, (end - start) / 1e9

@@ -35,6 +35,7 @@ class PlaySettings(Config):
     wait: float = option(
         0.0, "Time in which a subscriber has to be there, s; 0: plays without any.", low=0.0
     )
+    anyway: bool = option(False, "Play topics that other nodes publish, too.")
     loop: bool = option(False, "Begin again at the end.")
     start_paused: bool = option(False, "Wait for a key before the first message.")
 

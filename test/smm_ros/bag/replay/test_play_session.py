@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from rcl_interfaces.msg import Log
 from rclpy.qos import HistoryPolicy, QoSProfile
 from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
@@ -19,6 +20,7 @@ from smm_ros.bag.writer import BagWriter
 from smm_ros.conversions import clock_to_msg, time_to_ns, transition_to_msg
 from smm_ros.interfaces import CLOCK_QOS, TRANSITIONS_QOS
 from smm_ros.msg import Transition
+from smm_ros.node_main import NodeError
 
 TRANSITIONS = installed_topic(
     "/dclaw/transitions", "smm_ros/msg/Transition", 50, durability="transient_local"
@@ -26,6 +28,7 @@ TRANSITIONS = installed_topic(
 HEADERS = installed_topic("/headers", "std_msgs/msg/Header")
 OTHERS = installed_topic("/others", "std_msgs/msg/Header")
 CLOCK = installed_topic("/clock", "rosgraph_msgs/msg/Clock", 1, "best_effort")
+LOG = installed_topic("/rosout", "rcl_interfaces/msg/Log")
 FOREIGN = Topic("/foreign", "absent_msgs/msg/Thing", "int32 x", "RIHS01_00", HEADERS.offered_qos)
 CHANGED = Topic("/changed", HEADERS.type, HEADERS.definition, "RIHS01_00", HEADERS.offered_qos)
 EVERYTHING = QoSProfile(history=HistoryPolicy.KEEP_ALL)
@@ -42,6 +45,8 @@ def bag(tmp_path, make_record):
             return serialize_message(transition_to_msg(make_record(number)))
         if topic is CLOCK:
             return serialize_message(clock_to_msg(number))
+        if topic is LOG:
+            return serialize_message(Log(msg=f"line {number}"))
         return serialize_message(Header(frame_id=f"{topic.name} {number}"))
 
     def make(count, *topics, name="run", last=None):
@@ -210,3 +215,72 @@ def test_types_that_are_not_here_as_recorded_are_named_and_left_out(bag, play, h
     said = capsys.readouterr().err
     assert "/foreign is not played (20 messages): absent_msgs/msg/Thing is not installed" in said
     assert "/changed is not played (20 messages)" in said
+
+
+@pytest.fixture
+def refusal():
+    """Return a function that plays without a thread, and returns why it ended."""
+
+    def play(bag, **settings):
+        with (
+            PlaySession([bag], PlaySettings(**settings), Keys()) as session,
+            pytest.raises(NodeError) as ended,
+        ):
+            session.run()
+        return str(ended.value)
+
+    return play
+
+
+def test_what_others_publish_is_not_played_beside_them(bag, refusal, hear, ros):
+    path, _ = bag(20, HEADERS, OTHERS, CLOCK)
+    heard = hear(HEADERS)
+    ros.node.create_publisher(Header, HEADERS.name, 1)
+    ros.node.create_publisher(Clock, CLOCK.name, CLOCK_QOS)
+    reason = refusal(path)
+    assert "/clock by /dclaw/test_client; /headers by /dclaw/test_client" in reason
+    assert "--anyway" in reason
+    assert "/others" not in reason
+    ros.spin(0.3)
+    assert heard == []
+
+
+def test_nor_is_the_bag_s_time_beside_another_clock(bag, refusal, ros):
+    path, _ = bag(20, HEADERS)
+    ros.node.create_publisher(Clock, CLOCK.name, CLOCK_QOS)
+    assert "/clock by /dclaw/test_client" in refusal(path, clock=100.0)
+
+
+def test_it_ends_where_others_begin_to_publish_the_same(bag, refusal, hear, ros):
+    path, _ = bag(3000, HEADERS)
+    heard = hear(HEADERS)
+
+    def begin():
+        ros.wait_for(lambda: len(heard) > 20, what="messages")
+        ros.node.create_publisher(Header, HEADERS.name, 1)
+        ros.spin(1.0)
+
+    other = threading.Thread(target=begin, daemon=True)
+    other.start()
+    assert "/headers by /dclaw/test_client" in refusal(path)
+    other.join()
+    assert len(heard) < 3000
+
+
+@pytest.mark.parametrize("settings", [{"anyway": True}, {"remap": ("/headers:=/lab/headers",)}])
+def test_beside_others_it_plays_where_that_is_wanted_or_nothing_is_mixed_up(
+    bag, play, hear, ros, settings
+):
+    path, sent = bag(20, HEADERS)
+    renamed = Topic("/lab/headers", *list(vars(HEADERS).values())[1:])
+    heard = hear(renamed if "remap" in settings else HEADERS)
+    ros.node.create_publisher(Header, HEADERS.name, 1)
+    finish(ros, play(path, **settings), heard, 20)
+    assert heard == sent[HEADERS.name]
+
+
+def test_topics_that_each_node_publishes_by_itself_keep_nothing_from_playing(bag, play, hear, ros):
+    path, sent = bag(20, LOG)
+    heard = hear(LOG, Log)
+    finish(ros, play(path), heard, 20)
+    assert heard == sent[LOG.name]
