@@ -117,7 +117,7 @@ class Tape:
         """Find out what the bag has, and open it where it is to be written."""
         if self._is_recording and self._writer is None:
             self._writer = self._open_bag()
-            self._left_out = tuple(self._writer.left_out)
+            self._left_out = tuple(self._writer.notes)
         if self._tries_left:
             self._find_newest()
 

@@ -16,6 +16,8 @@ class FolderHold:
         """Take the path; nothing is made or locked yet."""
         self._folder = folder
         self._descriptor: int | None = None
+        self.has_lock = False
+        """Whether others are kept out: not on a file system that has no locks."""
 
     def make(self) -> bool:
         """Hold the folder at the path, made where there is none; return whether it was made.
@@ -26,7 +28,8 @@ class FolderHold:
         self._folder.mkdir(parents=True, exist_ok=True)
         if not self._is_held():
             self.release()  # of a folder that was deleted or moved
-            self._descriptor = _lock(self._folder)
+            self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self.has_lock = self._lock(self._descriptor)
         return not was_there
 
     def release(self) -> None:
@@ -34,6 +37,19 @@ class FolderHold:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _lock(self, descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise BagError(
+                f"bag {self._folder} is being written by another process; stop that one, or name "
+                "another folder"
+            ) from None
+        except OSError:
+            return False
+        return True
 
     def _is_held(self) -> bool:
         if self._descriptor is None:
@@ -48,16 +64,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _lock(folder: Path) -> int:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise BagError(
-            f"bag {folder} is being written by another process; stop that one, or name another "
-            "folder"
-        ) from None
-    return descriptor

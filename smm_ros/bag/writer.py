@@ -41,8 +41,8 @@ class BagWriter:
         holds a bag of another storage, or when it can not be written.
         """
         self.folder = folder
-        self.left_out: list[str] = []
-        """Files found in the folder that the metadata can not list, each with the reason."""
+        self.notes: list[str] = []
+        """What is amiss in the folder, such as files that the metadata can not list."""
         self._topics = list(topics)
         self._channels = {topic.name: number for number, topic in enumerate(topics, start=1)}
         self._max_file_bytes = max_file_bytes
@@ -140,20 +140,30 @@ class BagWriter:
 
     def _start(self) -> None:
         self._hold()
+        if not self._folder.has_lock:
+            self.notes.append(f"no locks in {self.folder}: let only one recorder write there")
         _check_storage(self.folder)
         for path in bag_files(self.folder):
             try:
-                summary = (
-                    read_file_summary(path) if is_closed(path) else _mend(path, self._durable)
-                )
-                self._finished.append(summary)
+                self._finished.append(self._ended(path))
             except BagError as error:
-                self.left_out.append(str(error))
+                self.notes.append(str(error))
         try:
             self._next_file()
         except OSError:
             if self._file is None:
                 raise  # a metadata.yaml that can not be written yet is tried again by `flush`
+
+    def _ended(self, path: Path) -> FileSummary:
+        """Return what a file holds; one that a crash left unended is ended."""
+        if is_closed(path):
+            return read_file_summary(path)
+        if not self._folder.has_lock:
+            raise BagError(
+                f"{path} was not ended and may be written by another, as there are no locks; left "
+                "as it is, `smm bag repair` ends a copy"
+            )
+        return _mend(path, self._durable)
 
     def _hold(self) -> None:
         """Make the folder where there is none, or none any more, and keep others out of it."""

@@ -136,7 +136,7 @@ def test_other_topics_are_named_and_hands_are_kept_apart(write, tmp_path):
     states, commands = list(map(joint_state, range(4))), list(map(command, range(3)))
     names = {"joint_states": "/left/states", "joint_command": "/left/controller/target"}
     folder = write(tmp_path / "bag", states, commands, *names.values())
-    with pytest.raises(BagError, match="name its topics with --joint_states and --joint_command"):
+    with pytest.raises(BagError, match="name its topics with the settings joint_states and"):
         read(folder)
     assert [record.hand for record in read(folder, **names)] == ["left"] * 3
     alone = write(tmp_path / "alone", states, commands, "/a/joint_states", "/b/joint_command")

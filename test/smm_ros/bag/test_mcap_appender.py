@@ -67,7 +67,7 @@ def test_a_torn_file_is_ended_before_a_chunk_that_the_disk_did_not_fill(tmp_path
         file.write(bytes(1000 + 4096))
     writer = write(folder, range(30, 40))
     writer.close()
-    assert writer.left_out == []
+    assert writer.notes == []
     with Reader(folder) as reader:
         assert [time // 1000 for _, time, _ in reader.messages()] == [*range(20), *range(30, 40)]
 
@@ -86,7 +86,7 @@ def test_a_torn_file_with_whole_messages_behind_the_damage_is_left_alone_and_nam
         path.write_bytes(data)
         writer = BagWriter(folder, [STATES])
         writer.close()
-        assert "run_0.mcap is damaged" in writer.left_out[0]
+        assert "run_0.mcap is damaged" in writer.notes[0]
         assert path.read_bytes() == data
         assert metadata(folder)["relative_file_paths"] == [
             f"run_{n}.mcap" for n in range(1, number + 2)
@@ -109,7 +109,7 @@ def test_a_topic_without_a_type_is_listed_and_one_in_another_encoding_is_left_al
             os.truncate(path, path.stat().st_size - 8)
     writer = BagWriter(tmp_path, [STATES])
     writer.close()
-    assert "'json'" in writer.left_out[0]
+    assert "'json'" in writer.notes[0]
     described = metadata(tmp_path)
     assert described["relative_file_paths"][0] == "run_0.mcap"
     assert described["message_count"] == 1
@@ -125,7 +125,7 @@ def test_a_torn_file_whose_count_of_losses_is_damaged_is_left_alone(tmp_path, cr
     path.write_bytes(path.read_bytes().replace(b"dropped\x01\0\0\x004", b"dropped\x01\0\0\x005"))
     writer = BagWriter(folder, [STATES])
     writer.close()
-    assert "does not hold its checksum" in writer.left_out[0]
+    assert "does not hold its checksum" in writer.notes[0]
 
 
 def test_another_tool_s_torn_file_without_a_whole_message_is_left_alone(tmp_path):
@@ -141,7 +141,7 @@ def test_another_tool_s_torn_file_without_a_whole_message_is_left_alone(tmp_path
     path.write_bytes(data)
     writer = BagWriter(tmp_path, [STATES])
     writer.close()
-    assert "run_0.mcap is another tool's" in writer.left_out[0]
+    assert "run_0.mcap is another tool's" in writer.notes[0]
     assert path.read_bytes() == data
 
 

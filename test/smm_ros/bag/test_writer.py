@@ -1,5 +1,6 @@
 """A bag folder: what is written is what standard tools read, whatever ended the writer."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -172,7 +173,7 @@ def test_a_file_that_is_no_bag_is_left_alone_and_named(tmp_path, metadata):
     writer = write(folder, range(10, 20))
     writer.close()
     assert (folder / "run_7.mcap").read_bytes() == b"no bag at all"
-    assert "run_7.mcap is not an MCAP file" in writer.left_out[0]
+    assert "run_7.mcap is not an MCAP file" in writer.notes[0]
     assert metadata(folder)["relative_file_paths"] == ["run_0.mcap", "run_8.mcap"]
 
 
@@ -182,6 +183,29 @@ def test_two_writers_do_not_share_a_folder(tmp_path):
         BagWriter(tmp_path / "run", [STATES])
     writer.close()
     BagWriter(tmp_path / "run", [STATES]).close()
+
+
+def test_without_locks_it_is_written_and_an_unended_file_left_alone(
+    tmp_path, monkeypatch, numbers_in, metadata, crash
+):
+    def refuse(*args):
+        raise OSError(95, "Operation not supported")
+
+    folder = tmp_path / "run"
+    crash(write(folder, range(10)))
+    torn = (folder / "run_0.mcap").read_bytes()
+    monkeypatch.setattr("fcntl.flock", refuse)
+    num_open = len(os.listdir("/proc/self/fd"))
+    for number in (1, 2):
+        writer = write(folder, range(10 * number, 10 * number + 10))
+        writer.close()
+        no_locks, left_alone = writer.notes
+        assert "no locks" in no_locks
+        assert "run_0.mcap was not ended" in left_alone
+    assert len(os.listdir("/proc/self/fd")) == num_open
+    assert (folder / "run_0.mcap").read_bytes() == torn
+    assert metadata(folder)["relative_file_paths"] == ["run_1.mcap", "run_2.mcap"]
+    assert numbers_in(folder) == [*range(10, 30), *range(10)]
 
 
 def test_a_bag_in_sqlite_is_not_mixed_with(tmp_path):
