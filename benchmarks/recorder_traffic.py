@@ -7,10 +7,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import rclpy
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 
 from smm_ros import interfaces as names
@@ -35,6 +38,16 @@ POLICY_BYTES = 330_000
 """An actor with two hidden layers of 256."""
 
 
+class Sent(NamedTuple):
+    """A message that was sent."""
+
+    number: int
+    at: int
+    """ns."""
+    readers: int
+    """How many the topic had found by then, with those that are gone."""
+
+
 class Traffic:
     """Stands in for the hand, the policy server and the trainer; runs until it is ended."""
 
@@ -44,9 +57,10 @@ class Traffic:
         self._node = Node("traffic", namespace=HAND)
         self._log = log.open("w")
         self._numbers: dict[str, int] = defaultdict(int)
+        self._readers: dict[str, int] = defaultdict(int)
         self._rng = np.random.default_rng(0)
         self._observation = self._rng.normal(size=12).astype(np.float32)
-        make = self._node.create_publisher
+        make = self._publisher
         self._transitions = make(Transition, names.TRANSITIONS, names.TRANSITIONS_QOS)
         self._episodes = make(EpisodeSummary, names.EPISODES, names.EPISODES_QOS)
         self._states = make(JointState, names.JOINT_STATES, names.JOINT_STATES_QOS)
@@ -60,12 +74,19 @@ class Traffic:
         """Publish for ever."""
         rclpy.spin(self._node)
 
+    def _publisher(self, kind: type, topic: str, qos: QoSProfile) -> object:
+        def note(matched: Any) -> None:
+            self._readers[topic] = matched.total_count
+
+        events = PublisherEventCallbacks(matched=note)
+        return self._node.create_publisher(kind, topic, qos, event_callbacks=events)
+
     def _send(self, publisher: object, topic: str, make: Callable[[int], object]) -> int:
         number = self._numbers[topic]
         message = make(number)
         now = time.time_ns()
         publisher.publish(message)  # type: ignore[attr-defined]
-        self._log.write(f"{topic} {number} {now}\n")
+        self._log.write(f"{topic} {number} {now} {self._readers[topic]}\n")
         self._log.flush()
         self._numbers[topic] += 1
         return number
@@ -114,6 +135,16 @@ def _episode(number: int) -> EpisodeSummary:
 def _joint_state(number: int) -> JointState:
     joints = np.zeros(NUM_JOINTS)
     return hand_state_to_msg(HandState(number * 1e-9, joints, joints, joints, 0.0, 0.0, 0.0))
+
+
+def read_log(log: Path) -> dict[str, list[Sent]]:
+    """Return the messages sent so far, by topic."""
+    sent = defaultdict(list)
+    for line in log.read_text().splitlines(keepends=True):
+        if line.endswith("\n"):
+            topic, *numbers = line.split()
+            sent[topic].append(Sent(*map(int, numbers)))
+    return sent
 
 
 def publish(rate: int, log: Path) -> None:
