@@ -45,6 +45,8 @@ class SqliteScan:
         self.tail: Tail | None = None
         self.holes: list[str] = []
         """What salvaging could not read, in words."""
+        self.topics: list[Topic] = []
+        """Those that salvaging found, also without a message."""
 
     @property
     def is_ended(self) -> bool:
@@ -96,6 +98,7 @@ class SqliteScan:
                 self.holes.append(f"{pages.count} of {pages.expected} pages are there")
             leaves = pages.leaves()
             topics = self._topics_on(pages, leaves)
+            self.topics = list(topics.values())
             last = 0
             for number, values in (row for page in leaves for row in pages.rows(page)):
                 if len(values) != 4 or number <= last:  # of another table, or an old copy
@@ -181,7 +184,10 @@ class SqliteScan:
         topics = {}
         for values in database.execute("SELECT * FROM topics"):
             row = dict(zip(columns, values, strict=True))
-            topics[int(row["id"])] = self._topic(row, definitions)
+            try:
+                topics[int(row["id"])] = self._topic(row, definitions)
+            except (KeyError, TypeError, ValueError) as error:
+                raise self._damaged(f"the table of its topics, {error!r}") from None
         return topics
 
     def _topic(self, row: Mapping[str, object], definitions: Mapping[str, str]) -> Topic:

@@ -170,6 +170,14 @@ def test_another_database_is_told_by_its_tables(tmp_path):
         list(read_messages(tmp_path))
 
 
+def test_a_table_of_topics_with_a_wrong_column_is_damage(tmp_path):
+    with closing(create(tmp_path / "run_0.db3", range(3))) as database:
+        database.execute("ALTER TABLE topics RENAME COLUMN serialization_format TO rerialization")
+        database.commit()
+    with pytest.raises(BagError, match="damaged: the table of its topics"):
+        list(read_messages(tmp_path))
+
+
 def test_another_serialisation_is_refused(tmp_path):
     create(tmp_path / "run_0.db3", range(3), encoding="protobuf").close()
     with pytest.raises(BagError, match="'protobuf', expected 'cdr'"):
