@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,28 +28,33 @@ _QOS_WORDS: dict[str, dict[int, str]] = {
 class BagCopy:
     """The bag being made: numbered MCAP files, each ended properly, and metadata.yaml."""
 
-    def __init__(self, folder: Path, topics: Sequence[Topic], losses: Mapping[str, int]) -> None:
-        """Begin in an empty folder; `losses`: what is known to be missing of the original.
+    def __init__(self, folder: Path) -> None:
+        """Begin in an empty folder.
 
         Raises OSError, as all methods do, when it can not be written.
         """
         self._folder = folder
-        # A topic that was offered in more than one quality is one topic all the same.
-        kinds: dict[Topic, Topic] = {}
-        for topic in topics:
-            known = replace(topic, offered_qos=_current_qos(topic.offered_qos))
-            kinds.setdefault(replace(topic, offered_qos=""), known)
-        self._topics = list(kinds.values())
-        numbers = {kind: number for number, kind in enumerate(kinds, start=1)}
-        self._channels = {topic: numbers[replace(topic, offered_qos="")] for topic in topics}
+        self._topics: list[Topic] = []
+        self._channels: dict[Topic, int] = {}
         self._finished: list[FileSummary] = []
         self._chunk = PendingChunk()
-        self._losses: Mapping[str, int] | None = losses or None
         self._file = self._next_file()
 
+    def add_topic(self, topic: Topic) -> int:
+        """Take a topic, also one without a message; return its number in the copy."""
+        if topic not in self._channels:
+            # One that was offered in more than one quality is one topic all the same.
+            kind = replace(topic, offered_qos="")
+            if kind not in self._channels:
+                known = replace(topic, offered_qos=_current_qos(topic.offered_qos))
+                self._topics.append(known)
+                self._channels[kind] = self._file.add_topic(known)
+            self._channels[topic] = self._channels[kind]
+        return self._channels[topic]
+
     def write(self, message: BagMessage) -> None:
-        """Take a message of one of the topics."""
-        channel = self._channels[message.topic]
+        """Take a message."""
+        channel = self.add_topic(message.topic)
         self._chunk.add(channel, message.log_time_ns, message.publish_time_ns, message.data)
         if self._chunk.size >= _CHUNK_BYTES:
             self._flush()
@@ -57,9 +62,12 @@ class BagCopy:
                 self._end_file()
                 self._file = self._next_file()
 
-    def finish(self, custom_data: Mapping[str, str]) -> list[str]:
-        """End the bag; return the names of its files."""
-        self._flush()
+    def finish(self, losses: Mapping[str, int], custom_data: Mapping[str, str]) -> list[str]:
+        """End the bag; return the names of its files.
+
+        `losses`: what is known to be missing of the original.
+        """
+        self._flush(losses or None)  # the last file tells those of all: they are added up
         self._end_file()
         described = {"rosbag2_bagfile_information": describe(self._finished, custom_data)}
         (self._folder / METADATA).write_text(dump_yaml(described))
@@ -69,9 +77,8 @@ class BagCopy:
         name = f"{self._folder.name}_{len(self._finished)}.mcap"
         return FileAppender.create(self._folder / name, self._topics)
 
-    def _flush(self) -> None:
-        # The first file tells the losses of all: they are added up over files.
-        self._file.append(self._chunk, self._losses if not self._finished else None)
+    def _flush(self, losses: Mapping[str, int] | None = None) -> None:
+        self._file.append(self._chunk, losses)
         self._chunk = PendingChunk()
 
     def _end_file(self) -> None:

@@ -31,6 +31,8 @@ from smm_ros.bag.mcap_file import BagError, FileScan, Topic, chunk_place, descri
 from smm_ros.bag.mcap_records import MAGIC, DamageError
 
 _LIBRARY = "smm_ros"
+_REPEAT_AFTER = 64
+"""Times their own size after which the topics are described again."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class FileAppender:
         self._file = file_descriptor
         self._schemas: list[Schema] = []
         self._channels: list[Channel] = []
+        self._descriptions = b""
+        self._described_at: list[int] = []
         self._places: list[ChunkIndex] = []
         self._counts: Counter[int] = Counter()
         self._metadata: list[MetadataIndex] = []
@@ -76,12 +80,8 @@ class FileAppender:
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         appender = cls(path, os.open(path, flags, 0o644))
-        schemas: dict[tuple[str, str], Schema] = {}
-        for number, topic in enumerate(topics, start=1):
-            key = (topic.type, topic.definition)
-            schema = schemas.setdefault(key, topic.schema(len(schemas) + 1))
-            appender._channels.append(topic.channel(number, schema.id))
-        appender._schemas = list(schemas.values())
+        for topic in topics:
+            appender.add_topic(topic)
         try:
             appender._begin()
         except OSError:
@@ -136,6 +136,19 @@ class FileAppender:
             losses=self._losses,
         )
 
+    def add_topic(self, topic: Topic) -> int:
+        """Take one more topic, of which no message was appended; return its channel id."""
+        new = topic.schema(len(self._schemas) + 1)
+        same = (s for s in self._schemas if (s.name, s.data) == (new.name, new.data))
+        schema = next(same, new)
+        if schema is new:
+            self._schemas.append(schema)
+        number = len(self._channels) + 1
+        self._channels.append(topic.channel(number, schema.id))
+        self._descriptions = encode([*self._schemas, *self._channels])
+        self._described_at = []
+        return number
+
     def append(self, chunk: PendingChunk, losses: Mapping[str, int] | None = None) -> None:
         """Write the chunk, if anything is in it, and the losses in this file where they changed.
 
@@ -145,13 +158,16 @@ class FileAppender:
         assert not self.is_ended, "a message behind the end of a file is read by nobody"
         if os.fstat(self._file).st_nlink == 0:
             raise FileNotFoundError(2, "deleted while it was being written", str(self.path))
-        data, places = self._encode_chunk(chunk) if chunk.num_messages else (b"", [])
+        head = self._descriptions if self._needs_description() else b""
+        data, places = self._encode_chunk(head, chunk) if chunk.num_messages else (b"", [])
         notes = []
         if losses is not None and losses != self._losses:
             record = losses_record(losses)
             notes.append(_metadata_place(self.size + len(data), record))
             data += encode([record])
         self._append(data)
+        if places and head:
+            self._described_at.append(self.size)
         self._places += places
         self._counts.update({number: len(entries) for number, entries in chunk.index.items()})
         self._metadata += notes
@@ -213,10 +229,18 @@ class FileAppender:
         if notes:
             self.append(PendingChunk(), losses)
 
-    def _encode_chunk(self, chunk: PendingChunk) -> tuple[bytes, list[ChunkIndex]]:
+    def _needs_description(self) -> bool:
+        """Tell whether the next chunk is to describe the topics, under its checksum.
+
+        The first two do, and then one now and then, so that no damaged chunk costs more than
+        itself in a file that was not ended.
+        """
+        if len(self._described_at) < 2:
+            return True
+        return self.size - self._described_at[-1] > _REPEAT_AFTER * len(self._descriptions)
+
+    def _encode_chunk(self, head: bytes, chunk: PendingChunk) -> tuple[bytes, list[ChunkIndex]]:
         """Return the chunk with its indexes, to lie at the end, and its place."""
-        # In the first chunk, where the checksum covers them too.
-        head = b"" if self._places else encode([*self._schemas, *self._channels])
         record = chunk.record(head)
         data = encode([record])
         place = chunk_place(record, self.size, len(data))

@@ -86,6 +86,7 @@ class McapSalvage:
         self._channels: dict[int, Channel] = dict(self.summary.channels) if self.summary else {}
         self._topics: dict[int, Topic | None] = {}
         self._doubtful: list[Schema | Channel] = []
+        self._has_looked_ahead = False
         self._undescribed: Counter[int] = Counter()
         self._last_ns: int | None = None
 
@@ -110,11 +111,32 @@ class McapSalvage:
     def topic(self, channel: int) -> Topic | None:
         """Return the topic of a channel, or None where nothing trustworthy describes it."""
         if self._topics.get(channel) is None:
-            try:
-                self._topics[channel] = describe_channel(channel, self._channels, self._schemas)
-            except DamageError:
-                self._topics[channel] = self._doubtful_topic(channel)
+            topic = self._described_topic(channel)
+            if topic is None and not self._has_looked_ahead:
+                self._look_ahead()
+                topic = self._described_topic(channel)
+            self._topics[channel] = topic or self._doubtful_topic(channel)
         return self._topics[channel]
+
+    def topics(self) -> list[Topic]:
+        """Return the topics met so far, also those without a message."""
+        return [topic for number in list(self._channels) if (topic := self.topic(number))]
+
+    def _described_topic(self, channel: int) -> Topic | None:
+        try:
+            return describe_channel(channel, self._channels, self._schemas)
+        except DamageError:
+            return None
+
+    def _look_ahead(self) -> None:
+        """Learn what the chunks to come say of topics: ours describe them now and then."""
+        self._has_looked_ahead = True
+        for record in McapSalvage(self.path, {})._records():
+            with suppress(DamageError):
+                for opcode, payload in split_records(record.data):
+                    if opcode == Opcode.MESSAGE:
+                        break
+                    self._describe(opcode, payload)
 
     def _read_summary(self) -> None:
         if not self.is_closed:
@@ -225,7 +247,9 @@ class McapSalvage:
     def _doubtful_topic(self, number: int) -> Topic | None:
         """Return a topic out of a lost stretch where metadata.yaml and a hash vouch for it."""
         channels = [r for r in self._doubtful if isinstance(r, Channel) and r.id == number]
-        if len(channels) != 1 or channels[0].message_encoding != "cdr":
+        if not channels or any(each != channels[0] for each in channels):
+            return None
+        if channels[0].message_encoding != "cdr":
             return None
         channel, told = channels[0], channels[0].metadata.get("topic_type_hash", "")
         kinds = [kind for (name, kind) in self._known if name == channel.topic]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,11 +20,11 @@ from smm_ros.bag.bag_files import files_at, is_written, missing_files
 from smm_ros.bag.digest import Digest
 from smm_ros.bag.figures import count_text, spans_text
 from smm_ros.bag.losses import add_losses
-from smm_ros.bag.mcap_file import BagError, Topic
+from smm_ros.bag.mcap_file import BagError
 from smm_ros.bag.metadata import METADATA, BagMetadata, MetadataError, read_metadata
 from smm_ros.bag.new_folder import FolderError, new_folder
-from smm_ros.bag.reading import BagMessage
 from smm_ros.bag.salvage import FileAccount, salvage
+from smm_ros.bag.sqlite_file import SIDE_FILES
 
 _NEWS_EVERY = 20_000
 
@@ -66,19 +67,16 @@ def repair(path: Path, out: Path, news: Console | None = None) -> RepairReport:
     being written, and where `out` exists or can not be written.
     """
     _check_paths(path, out)
-    report = RepairReport()
+    report, before = RepairReport(), _state(path)
     bag = _Damaged(path, report, news or Console(quiet=True))
-    topics, losses = bag.look_over()
-    if not topics and any(a.losses or not a.is_ended for a in report.accounts):
-        raise BagError(_nothing(path, report))
     try:
         with new_folder(out) as folder:
             folder.mkdir()
-            copy = BagCopy(folder, topics, losses)
-            for message in bag.messages():
-                report.digest.see(message)
-                copy.write(message)
-            report.files = copy.finish(bag.custom_data(losses))
+            copy = BagCopy(folder)
+            bag.copy_to(copy)
+            if _state(path) != before:
+                raise BagError(f"{path} is being written; stop its recorder first")
+            report.files = copy.finish(bag.losses, bag.custom_data)
     except FolderError as error:
         raise BagError(str(error)) from error
     except OSError as error:
@@ -90,28 +88,44 @@ def repair(path: Path, out: Path, news: Console | None = None) -> RepairReport:
 
 
 class _Damaged:
-    """The bag to be saved, read twice: once for its topics, once for its messages."""
+    """The bag to be saved."""
 
     def __init__(self, path: Path, report: RepairReport, news: Console) -> None:
-        self._report, self._news = report, news
+        self._path, self._report, self._news = path, report, news
         self._metadata = self._read_metadata(path)
         self._files = files_at(path, incomplete=True)
         if self._metadata:
             report.missing_files = missing_files(self._metadata, self._files)
 
-    def look_over(self) -> tuple[list[Topic], dict[str, int]]:
-        """Return the topics, in the order met, and the losses that the recorder knew of."""
-        topics = dict.fromkeys(message.topic for message in self._read("looking over"))
-        return list(topics), add_losses(account.told_losses for account in self._report.accounts)
+    def copy_to(self, copy: BagCopy) -> None:
+        """Write everything that can be saved; raises BagError where there is nothing."""
+        accounts = self._report.accounts
+        known = self._metadata.type_hashes if self._metadata else {}
+        with self._news.status("saving") as status:
+            for file in self._files:
+                accounts.append(account := FileAccount(file.path))
+                for found in salvage(file, account, known):
+                    if account.num_messages % _NEWS_EVERY == 0:
+                        told = count_text(account.num_messages, "message")
+                        status.update(escape(f"saving {file.path}: {told}"))
+                    self._report.digest.see(found.message)
+                    copy.write(found.message)
+                for topic in account.topics:
+                    copy.add_topic(topic)
+        is_empty = not self._report.digest.num_messages
+        if is_empty and any(a.losses or not a.is_ended for a in accounts):
+            raise BagError(_nothing(self._path, self._report))
 
-    def messages(self) -> Iterator[BagMessage]:
-        """Yield everything that can be saved."""
-        yield from self._read("saving")
+    @property
+    def losses(self) -> dict[str, int]:
+        """What the recorder itself knew to be missing, once the bag is read."""
+        return add_losses(account.told_losses for account in self._report.accounts)
 
-    def custom_data(self, losses: Mapping[str, int]) -> dict[str, str]:
-        """Return what the metadata of the copy says besides."""
+    @property
+    def custom_data(self) -> dict[str, str]:
+        """What the metadata of the copy says besides."""
         kept = self._metadata.custom_data if self._metadata else {}
-        return kept | {name: str(count) for name, count in losses.items()}
+        return kept | {name: str(count) for name, count in self.losses.items()}
 
     def _read_metadata(self, path: Path) -> BagMetadata | None:
         try:
@@ -123,17 +137,6 @@ class _Damaged:
             self._report.notes.append(f"there was no {METADATA}")
         return metadata
 
-    def _read(self, doing: str) -> Iterator[BagMessage]:
-        self._report.accounts = [FileAccount(file.path) for file in self._files]
-        known = self._metadata.type_hashes if self._metadata else {}
-        with self._news.status(escape(doing)) as status:
-            for file, account in zip(self._files, self._report.accounts, strict=True):
-                for found in salvage(file, account, known):
-                    if account.num_messages % _NEWS_EVERY == 0:
-                        told = count_text(account.num_messages, "message")
-                        status.update(escape(f"{doing} {file.path}: {told}"))
-                    yield found.message
-
 
 def _check_paths(path: Path, out: Path) -> None:
     if os.path.lexists(out):
@@ -143,6 +146,18 @@ def _check_paths(path: Path, out: Path) -> None:
         raise BagError(f"{out} lies in the bag itself, which is not to be changed; name another")
     if path.exists() and is_written(path):
         raise BagError(f"{path} is being written; stop its recorder first")
+
+
+def _state(path: Path) -> dict[Path, tuple[int, int]]:
+    """Return sizes and times of all that belongs to the bag."""
+    sides = [path.with_name(path.name + suffix) for suffix in SIDE_FILES]
+    files = path.iterdir() if path.is_dir() else filter(Path.exists, [path, *sides])
+    state = {}
+    for file in files:
+        with suppress(FileNotFoundError):  # it has gone meanwhile
+            status = file.stat()
+            state[file] = (status.st_size, status.st_mtime_ns)
+    return state
 
 
 def _nothing(path: Path, report: RepairReport) -> str:

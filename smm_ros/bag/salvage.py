@@ -12,7 +12,7 @@ import zstandard
 
 from smm_ros.bag.bag_files import ZSTD_MAGIC, BagFile, Storage, unpacked
 from smm_ros.bag.losses import losses_in
-from smm_ros.bag.mcap_file import BagError
+from smm_ros.bag.mcap_file import BagError, Topic
 from smm_ros.bag.mcap_records import DamageError
 from smm_ros.bag.mcap_salvage import Loss, McapSalvage
 from smm_ros.bag.mcap_search import SoundRecord
@@ -38,6 +38,8 @@ class FileAccount:
     losses: list[Loss] = field(default_factory=list)
     is_ended: bool = True
     """False where whoever wrote the file was stopped before its end, or is still at work."""
+    topics: list[Topic] = field(default_factory=list)
+    """Those that the file describes, also without a message."""
     told_losses: dict[str, int] = field(default_factory=dict)
     """What the recorder itself knew to be missing, by what it is and why."""
 
@@ -102,6 +104,7 @@ def _from_mcap(
         account.expected = scan.summary.statistics.message_count
     for raw in scan.read(partial(observer.see, scan) if observer else None):
         yield Salvaged(BagMessage(*raw), f"byte {scan.place}")
+    account.topics = scan.topics()
     try:
         account.told_losses = losses_in(scan.metadata)
     except DamageError as error:
@@ -118,6 +121,7 @@ def _from_sqlite(path: Path, account: FileAccount, *_: object) -> Iterator[Salva
             yield Salvaged(message, f"message {row.id}")
     except BagError as error:
         account.lose(str(error))
+    account.topics = scan.topics
     account.is_ended = scan.is_ended
     for hole in scan.holes:
         account.lose(hole)

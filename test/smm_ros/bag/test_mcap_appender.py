@@ -3,7 +3,10 @@
 import os
 
 import pytest
+from mcap.opcode import Opcode
 from mcap.reader import make_reader
+from mcap.records import Message
+from mcap.stream_reader import StreamReader
 from mcap.writer import Writer
 from rosbags.rosbag2 import Reader
 
@@ -23,6 +26,27 @@ def write(folder, numbers):
         if number % 10 == 9:
             writer.flush()
     return writer
+
+
+def test_topics_are_described_twice_at_once_and_again_now_and_then_to_all_readers(tmp_path):
+    folder = tmp_path / "run"
+    writer = BagWriter(folder, [STATES])
+    for number in range(100):
+        writer.write(STATES.name, number, bytes(10_000))
+        writer.flush()
+    writer.close()
+    path = folder / "run_0.mcap"
+    heads = [data[0] == Opcode.SCHEMA for _, data in FileScan(path).chunks()]
+    assert heads[:3] == [True, True, False]
+    assert 3 <= sum(heads) <= 10
+    with path.open("rb") as file:
+        reader = make_reader(file, validate_crcs=True)
+        assert len(list(reader.iter_messages(log_time_order=False))) == 100
+    with path.open("rb") as file:
+        stream = StreamReader(file, validate_crcs=True)
+        assert sum(isinstance(record, Message) for record in stream.records) == 100
+    with Reader(folder) as bag:
+        assert [time for _, time, _ in bag.messages()] == list(range(100))
 
 
 @pytest.mark.parametrize("cut", [0, 1, 5, 40, 300, 1100])

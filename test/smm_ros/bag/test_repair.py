@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 import yaml
 from mcap.reader import make_reader
+from rosbags import rosbag2
 from rosbags.rosbag2 import Reader
 
 from smm_ros.bag.check import check
@@ -15,6 +16,7 @@ from smm_ros.bag.finding import Level
 from smm_ros.bag.mcap_file import BagError, FileScan
 from smm_ros.bag.reading import read_messages, read_transitions
 from smm_ros.bag.repair import main, repair
+from smm_ros.bag.salvage import salvage
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
 from smm_ros.transition_wire import serialize_transition
@@ -117,15 +119,31 @@ def test_garbage_before_a_whole_chunk_costs_nothing(tmp_path, bag):
     assert sequences(tmp_path / "out") == list(range(40))
 
 
-def test_the_topics_outlive_the_chunk_that_describes_them(tmp_path, bag):
-    """In a torn file there is no summary, which would tell them too."""
-    path = bag / "run_0.mcap"
+def torn_and_damaged(path, numbers):
+    """Leave a file without its last chunk and its summary, with a wrong bit in these chunks."""
     places = chunks(path)
     data = bytearray(path.read_bytes())[: places[-1].chunk_start_offset]
-    data[places[0].chunk_start_offset + places[0].chunk_length - 50] ^= 1
+    for number in numbers:
+        data[places[number].chunk_start_offset + places[number].chunk_length - 50] ^= 1
     path.write_bytes(data)
+
+
+def test_each_chunk_of_a_torn_file_costs_no_more_than_itself(tmp_path, bag):
+    """Its topics are in more than one."""
+    (bag / "metadata.yaml").unlink()
+    for number in range(7):
+        shutil.copytree(bag, tmp_path / f"{number}" / "run")
+        torn_and_damaged(tmp_path / f"{number}" / "run" / "run_0.mcap", [number])
+        repair(tmp_path / f"{number}" / "run", tmp_path / f"{number}" / "out")
+        lost = range(number * CHUNK, (number + 1) * CHUNK)
+        assert sequences(tmp_path / f"{number}" / "out") == [n for n in range(35) if n not in lost]
+
+
+def test_the_topics_outlive_the_chunks_that_describe_them(tmp_path, bag):
+    """In a torn file there is no summary, which would tell them too."""
+    torn_and_damaged(bag / "run_0.mcap", [0, 1])
     repair(bag, tmp_path / "out")
-    assert sequences(tmp_path / "out") == list(range(5, 35))
+    assert sequences(tmp_path / "out") == list(range(10, 35))
     # Without metadata.yaml, or with another one, nothing says that name and type are right.
     metadata = bag / "metadata.yaml"
     for name, text in (("hash", "RIHS01_00"), ("name", "/other/transitions")):
@@ -233,6 +251,37 @@ def test_quality_of_service_of_older_rosbag2_is_put_in_its_newest_words(tmp_path
     repair(tmp_path / "run", tmp_path / "out")
     copied = next(iter(read_messages(tmp_path / "out"))).topic
     assert copied == installed_topic("/dclaw/transitions", "smm_ros/msg/Transition")
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_topic_without_a_message_is_kept(tmp_path, records, storage):
+    writer = rosbag2.Writer(
+        tmp_path / "run", version=9, storage_plugin=rosbag2.StoragePlugin[storage.upper()]
+    )
+    with writer:
+        for name in ("/dclaw/transitions", "/left/transitions"):
+            topic = installed_topic(name, "smm_ros/msg/Transition")
+            connection = writer.add_connection(
+                name, topic.type, msgdef=topic.definition, rihs01=topic.type_hash
+            )
+            if name.startswith("/dclaw"):
+                writer.write(connection, 0, serialize_transition(records[0]))
+    repair(tmp_path / "run", tmp_path / "out")
+    with Reader(tmp_path / "out") as reader:
+        counts = {connection.topic: connection.msgcount for connection in reader.connections}
+    assert counts == {"/dclaw/transitions": 1, "/left/transitions": 0}
+
+
+def test_a_bag_that_another_tool_is_writing_is_left_alone(tmp_path, bag, monkeypatch):
+    def salvage_while_it_grows(file, *others):
+        yield from salvage(file, *others)
+        with file.path.open("ab") as grown:
+            grown.write(b"more")
+
+    monkeypatch.setattr("smm_ros.bag.repair.salvage", salvage_while_it_grows)
+    with pytest.raises(BagError, match="is being written; stop its recorder first"):
+        repair(bag, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_topic_of_two_types_keeps_both(tmp_path):
