@@ -13,9 +13,18 @@ import zstandard
 
 from smm_ros.bag.bag_files import ZSTD_MAGIC, BagFile, Storage, files_at, find_files, unpacked
 from smm_ros.bag.definitions import decoder, type_hash
-from smm_ros.bag.mcap_file import REPAIR_ADVICE, BagError, FileScan, RawMessage, Tail, Topic
+from smm_ros.bag.mcap_file import (
+    REPAIR_ADVICE,
+    BagError,
+    FileScan,
+    RawMessage,
+    Tail,
+    Topic,
+    is_closed,
+)
 from smm_ros.bag.sqlite_file import SqliteScan
 from smm_ros.bag.topics import installed_topic
+from smm_ros.bag.writer import read_file_summary
 from smm_ros.records import TransitionRecord
 from smm_ros.sequence_meter import Numbered
 from smm_ros.transition_wire import TransitionWireError, parse_transition, peek_transition
@@ -171,16 +180,20 @@ def read_transitions(
 def newest_transitions(folder: Path, hands: Collection[str]) -> dict[str, Numbered]:
     """Return the last transition published by each of the hands that the bag has.
 
-    Looks into the newest files only, as far back as it takes. Raises BagError for damage.
+    Looks into the newest files only, as far back as it takes; an ended file is not read where its
+    summary has no topic of transitions but those met. Raises BagError for damage.
     """
-    found: dict[str, Numbered] = {}
+    found, met = dict[str, Numbered](), set[str]()
     if not folder.is_dir() or not any(folder.glob("*.mcap")):
         return found
     for file in reversed(files_at(folder, incomplete=True)):
         if found.keys() >= set(hands):
             break
+        if not _may_have_others(file, met):
+            continue
         newest: dict[str, Numbered] = {}
         for message in Reading([file], lambda topic: topic.type == TRANSITION):
+            met.add(message.topic.name)
             try:
                 hand, sequence = peek_transition(message.data)
             except TransitionWireError as error:
@@ -190,6 +203,17 @@ def newest_transitions(folder: Path, hands: Collection[str]) -> dict[str, Number
                 newest[hand] = number
         found = newest | found
     return found
+
+
+def _may_have_others(file: BagFile, met: Collection[str]) -> bool:
+    """Tell whether a file may have transitions on a topic that was not met."""
+    if file.storage is not Storage.MCAP or file.is_packed or not is_closed(file.path):
+        return True
+    try:
+        counts = read_file_summary(file.path).counts
+    except BagError:
+        return True
+    return any(count and t.type == TRANSITION and t.name not in met for t, count in counts.items())
 
 
 def unpack_messages(messages: Iterator[RawMessage], shown: Path) -> Iterator[RawMessage]:

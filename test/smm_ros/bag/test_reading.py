@@ -102,6 +102,18 @@ def test_the_newest_transition_is_the_last_one_published_whatever_its_number(tmp
     assert newest_transitions(tmp_path / "run", HANDS) == {"left": (1, 3)}
 
 
+def test_ended_files_that_can_not_have_a_hand_are_not_read_for_its_newest_transition(tmp_path):
+    folder = tmp_path / "run"
+    write_transitions(folder, [("left", n) for n in range(80)])
+    oldest, *_ = sorted(folder.glob("*.mcap"))
+    content = bytearray(oldest.read_bytes())
+    content[len(content) // 4] ^= 1  # to read it is an error
+    oldest.write_bytes(content)
+    assert newest_transitions(folder, HANDS).keys() == {"left"}
+    write_transitions(folder, [("right", n) for n in range(3)])
+    assert newest_transitions(folder, HANDS).keys() == {"left", "right"}
+
+
 def test_missing_and_doubled_transitions_are_counted_and_left_out(tmp_path):
     pairs = [("left", n) for n in (2, 3, 4, 4, 3, 8)]
     write_transitions(tmp_path / "run", pairs)
