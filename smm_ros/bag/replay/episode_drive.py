@@ -133,7 +133,7 @@ class EpisodeDrive:
             return None
         if not self._way.go_on(state):
             not_done = "played on" if self._part else "begun"
-            self.ease_out(f"{self._way.obstacle(state)}; so the episode was not {not_done}")
+            self.ease_out(f"{self._way.obstacle(state)}, so the episode was not {not_done}")
             return None
         return self._clamp(self._way.target, state.joint_position).target
 
@@ -218,7 +218,7 @@ class _Way:
         degrees = math.degrees(off.max())
         return (
             f"{JOINT_NAMES[int(off.argmax())]} stays {degrees:.0f} degrees from where it was led "
-            "slowly; is something in its way?"
+            "slowly (is something in its way?)"
         )
 
 
