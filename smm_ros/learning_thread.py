@@ -59,6 +59,8 @@ class Progress:
     checkpoint: str = ""
     origin: str = ""
     """What it went on from when it was started; empty for a new beginning."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of the bags of earlier runs."""
     save_fault: str = ""
     """Why the last try to save a checkpoint failed; empty when it did not."""
     restoring: str = ""
@@ -93,9 +95,11 @@ class LearningThread(threading.Thread):
         self._stopping = False
         self._intake = Intake(config.hand_names)
         self._allowed: dict[str, int] = dict.fromkeys(config.hand_names, 0)
+        self._expected: dict[str, int] = {}
         self._trained_steps: dict[int, int] = {}
         self._folder = Path(config.run_dir) / "checkpoints" if config.run_dir else None
         self._saved = self._save_fault = self._origin = ""
+        self._notes: tuple[str, ...] = ()
         self._tried_steps = 0
         self._losses: Mapping[str, torch.Tensor] = {}
         self._coverage_time = 0.0
@@ -181,6 +185,7 @@ class LearningThread(threading.Thread):
         )
         restored = restoring.run()
         self._origin, self._saved = restored.origin, restored.checkpoint
+        self._notes = tuple(restored.notes)
         if restored.checkpoint:
             self._trained_steps, self._tried_steps = restored.trained_steps, restored.saved_steps
             self._tell_snapshots(*self.learner.history.snapshots.values())
@@ -226,6 +231,7 @@ class LearningThread(threading.Thread):
             repeated=self._intake.repeated,
             behind=self.learner.updates_owed,
             origin=self._origin,
+            notes=self._notes,
             checkpoint=self._saved,
             save_fault=self._save_fault,
             done=done,
@@ -245,13 +251,15 @@ class LearningThread(threading.Thread):
     def _allowances(self) -> tuple[HandProgress, ...]:
         """Let every hand be `window` ahead, but all together not beyond `total_steps`.
 
-        What was allowed once stays allowed: a hand may have used it already.
+        What was allowed once stays allowed: a hand may have used it already. Where its numbers
+        begin again nothing is under way any more.
         """
-        for hand, expected in self._intake.next.items():
-            self._allowed[hand] = max(self._allowed[hand], expected)
-        under_way = {
-            hand: self._allowed[hand] - expected for hand, expected in self._intake.next.items()
-        }
+        next_ = self._intake.next
+        for hand, expected in next_.items():
+            is_anew = expected < self._expected.get(hand, 0)
+            self._allowed[hand] = expected if is_anew else max(self._allowed[hand], expected)
+        self._expected = next_
+        under_way = {hand: self._allowed[hand] - expected for hand, expected in next_.items()}
         left = self.config.total_steps - self.learner.steps - sum(under_way.values())
         for index, hand in enumerate(sorted(under_way, key=under_way.__getitem__)):
             more = max(0, self.config.window - under_way[hand])
@@ -262,5 +270,5 @@ class LearningThread(threading.Thread):
             self._allowed[hand] += more
         return tuple(
             HandProgress(hand, expected, self._allowed[hand], self._intake.gaps[hand])
-            for hand, expected in self._intake.next.items()
+            for hand, expected in next_.items()
         )

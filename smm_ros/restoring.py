@@ -9,11 +9,14 @@ from typing import Any, TypeVar
 
 from smm_core import checkpoint
 from smm_core.learner import Learner
+from smm_ros.bag.bag_files import find_files
 from smm_ros.bag.offline.experience import Experience
 from smm_ros.bag.reading import BagError, read_transitions
+from smm_ros.bag.transition_source import TransitionSource
 from smm_ros.bag.writer import bag_files
 from smm_ros.records import TransitionRecord
 from smm_ros.trainer_config import TrainerConfig
+from smm_ros.transition_runs import Place, TransitionRuns
 
 T = TypeVar("T")
 
@@ -25,29 +28,43 @@ class Intake:
     """Which transition of each hand comes next, and how many were missing or came again."""
 
     def __init__(self, hands: Sequence[str]) -> None:
-        self.next: dict[str, int] = dict.fromkeys(hands, 0)
-        self.gaps: dict[str, int] = dict.fromkeys(hands, 0)
-        self.repeated = 0
+        self.runs = TransitionRuns(dict.fromkeys(hands, Place()))
+        self._hands = tuple(hands)
+
+    @property
+    def next(self) -> dict[str, int]:
+        """Number of each hand's next transition, in its present run."""
+        return {hand: self.runs.next[hand].sequence for hand in self._hands}
+
+    @property
+    def gaps(self) -> dict[str, int]:
+        """Transitions of each hand that never came."""
+        return {hand: self.runs.gaps[hand] for hand in self._hands}
+
+    @property
+    def repeated(self) -> int:
+        """Transitions refused because they had been seen before."""
+        return sum(self.runs.doubles[hand] for hand in self._hands)
+
+    def is_wanted(self, record: TransitionRecord) -> bool:
+        """Tell whether a transition is of one of the hands."""
+        return record.hand in self._hands
 
     def accept(self, record: TransitionRecord) -> bool:
         """Count what is missing before a transition; refuse one that was seen already."""
-        expected = self.next.get(record.hand)
-        if expected is None or record.sequence < expected:
-            self.repeated += expected is not None
-            return False
-        self.gaps[record.hand] += record.sequence - expected
-        self.next[record.hand] = record.sequence + 1
-        return True
+        return self.is_wanted(record) and self.runs.take_record(record)
 
     def state(self) -> dict[str, Any]:
         """Return what `load_state` needs, as JSON data."""
-        return {"next_sequences": self.next, "gaps": self.gaps}
+        runs = {hand: self.runs.next[hand].run for hand in self._hands}
+        return {"next_sequences": self.next, "gaps": self.gaps, "runs": runs}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state` returned, for the hands that are fed from now."""
-        for hand in self.next:
-            self.next[hand] = state.get("next_sequences", {}).get(hand, 0)
-            self.gaps[hand] = state.get("gaps", {}).get(hand, 0)
+        next_, gaps, runs = (state.get(n, {}) for n in ("next_sequences", "gaps", "runs"))
+        places = {hand: Place(runs.get(hand, 0), next_.get(hand, 0)) for hand in self._hands}
+        self.runs = TransitionRuns(places)
+        self.runs.gaps.update({hand: gaps.get(hand, 0) for hand in self._hands})
 
 
 @dataclass
@@ -62,6 +79,8 @@ class Restored:
     """Transitions seen when each kept policy was frozen."""
     origin: str = ""
     """All of it in words; empty for a new beginning."""
+    notes: list[str] = field(default_factory=list)
+    """What is to be known of the bags of earlier runs: what was not read, or passed over."""
 
 
 class Restoring:
@@ -95,7 +114,7 @@ class Restoring:
             self._tell(f"loading {path}")
             restored, beginning = self._load(path), str(path)
         elif self._config.bags:
-            self._read_bags()
+            restored.notes = self._read_bags()
             bags = ", ".join(self._config.bags)
             beginning = f"{self._learner.prefilled} transitions of {bags}"
         before = self._learner.steps
@@ -132,32 +151,48 @@ class Restoring:
         steps = self._learner.steps
         return Restored(str(path), steps, {v: known.get(str(v), steps) for v in versions})
 
-    def _read_bags(self) -> None:
-        """Prefill with the bags of earlier runs, then fit the density and what belongs to it."""
+    def _read_bags(self) -> list[str]:
+        """Prefill with the bags of earlier runs, then fit the density and what belongs to it.
+
+        Returns what is to be known of them.
+        """
+        config = self._config
         # All are looked for before the first is read.
-        bags = [Experience(path, self._learner.layout) for path in self._config.bags]
-        for bag in bags:
-            for transition in self._told(bag, f"reading {bag.path}"):
+        find_files(config.bags)
+        topics = vars(config.bags_topics)
+        sources = [TransitionSource(path, config.bags_from, topics) for path in config.bags]
+        for source in sources:
+            bag = Experience(source, self._learner.layout)
+            for transition in self._told(bag, f"reading {source.path}"):
                 self._learner.prefill(transition)
         for _ in self._told(range(self._config.bag_updates), "fitting the density to the bags"):
             self._learner.warm_up()
+        return [note for source in sources for note in source.notes]
 
     def _read_own_bag(self) -> None:
         if self._is_stopped(self._config.bag_delay):
             return
         try:
-            records = read_transitions(self._config.bag, self._intake.next)
+            records = read_transitions(self._config.bag, self._intake.runs)
             for record in self._told(records, f"reading {self._config.bag}"):
-                if self._intake.accept(record):
+                if self._intake.is_wanted(record):
                     self._learner.observe(record.as_transition())
         except BagError as error:
             raise BagError(f"can not go on from the bag: {error}") from error
+        self._intake.runs.go_on()
 
     def _told(self, items: Iterable[T], what: str) -> Iterator[T]:
-        """Yield the items until it is stopped, telling now and then how many there were."""
-        for count, item in enumerate(items):
-            if self._is_stopped(0.0):
-                return
+        """Yield the items until it is stopped, telling now and then how many there were.
+
+        None is taken that is not yielded.
+        """
+        left, count = iter(items), 0
+        while not self._is_stopped(0.0):
             if count % TELL_PERIOD == 0:
                 self._tell(f"{what}: {count}")
+            try:
+                item = next(left)
+            except StopIteration:
+                return
             yield item
+            count += 1

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from smm_core.config import Config, ConfigError, option
 from smm_core.learner import LearnerConfig
+from smm_ros.bag.joint_messages import JointTopics
+from smm_ros.bag.transition_source import AUTO, SOURCES
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,15 @@ class TrainerConfig(Config):
         (),
         "Bags of earlier runs, folders or files: their transitions fill the replay and the density"
         " before the first step of a run that has no checkpoint.",
+    )
+    bags_from: str = option(
+        AUTO,
+        "What is taken of these bags: recorded transitions, or such as are assembled from joint"
+        " states and joint commands; auto: the first where a bag has any.",
+        choices=SOURCES,
+    )
+    bags_topics: JointTopics = option(
+        JointTopics(), "Where these bags have joint states and joint commands."
     )
     bag_updates: int = option(
         0, "Updates of density and discriminator on these bags before the first step.", low=0
@@ -52,11 +63,15 @@ class TrainerConfig(Config):
                 "checkpoint has what was seen before it, give one of them"
             )
         own = Path(self.bag).resolve()
-        if self.bag and any(Path(bag).resolve() == own for bag in self.bags):
+        if self.bag and any(own in (path, path.parent) for path in self._bag_paths):
             raise ConfigError(
                 f"TrainerConfig.bags has {self.bag!r}, the bag of this run, which is read anyway;"
                 " leave it out, or begin a new run"
             )
+
+    @property
+    def _bag_paths(self) -> list[Path]:
+        return [Path(bag).resolve() for bag in self.bags]
 
     @property
     def hand_names(self) -> tuple[str, ...]:

@@ -122,6 +122,8 @@ class TrainerNode(Node):
         if progress.origin != self._origin:
             self._origin = progress.origin
             self.get_logger().info(f"goes on from {progress.origin}")
+            for note in progress.notes:
+                self.get_logger().warning(note)
         if not progress.done:
             return
         if progress.save_fault:
@@ -201,6 +203,7 @@ class TrainerNode(Node):
             "transitions lost": gaps,
             "transitions seen before": progress.repeated,
             "checkpoint": progress.checkpoint,
+            **({"bags": "; ".join(progress.notes)} if progress.notes else {}),
             **self._thread.metrics,
         }
         problems = "; ".join(self._find_problems(progress))

@@ -35,6 +35,12 @@ def peek_transition(data: bytes) -> tuple[str, int]:
         raise TransitionWireError(f"{len(data)} bytes are no transition: {error}") from error
 
 
+def peek_stamp(data: bytes) -> int:
+    """Return the stamp of a serialised smm_ros/msg/Transition that `peek_transition` reads, ns."""
+    sec, nanosec = _STAMP.unpack_from(data, _ORIGIN)
+    return int(sec * _SECOND + nanosec)
+
+
 def parse_transition(data: bytes) -> TransitionRecord:
     """Return the transition; its arrays are read-only views of the bytes."""
     try:

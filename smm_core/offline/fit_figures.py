@@ -81,6 +81,11 @@ def _notes(models: FittedModels, samples: StateSamples) -> list[str]:
         notes.append("log q is a lower bound: the true -E log q(s) is at most what is given")
     if samples.refused:
         notes.append(f"{samples.refused} transitions left out: a number in them is not finite")
+    if samples.beside:
+        notes.append(
+            f"{samples.beside} transitions left out: those next to them in a long episode are in "
+            "the other part"
+        )
     if models.config.target.name in (SUGGESTED, REWARD):
         notes.append("no target is named, so there are no divergences from one")
     elif not samples.target.is_normalised:

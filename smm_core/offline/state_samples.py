@@ -45,8 +45,9 @@ class Part(NamedTuple):
 class StateSamples:
     """Collects what a fit needs of a stream of transitions of any length.
 
-    Whole episodes are held out, by a hash of their names, so that no state to test by is the
-    neighbour of one that was learnt. Of each part an even sample is kept; a density that counts
+    Whole episodes are held out, or stretches of them, by a hash of their names; what lies where
+    such stretches meet is left out, so that no state to test by is the neighbour of one that was
+    learnt. Of each part an even sample is kept; a density that counts
     has seen every training state. All of it depends on the transitions and their order, the
     settings and the seed: not on the pace, nor on who looked in between.
     """
@@ -65,6 +66,8 @@ class StateSamples:
         """Skills; 0 as long as that is not settled."""
         self.refused = 0
         """Transitions left out because a number in them was not finite."""
+        self.beside = 0
+        """Transitions left out because they were next to some of the other part."""
         self._density: Density | None = None
         self._largest_skill = 0
         self._obs = np.empty((BLOCK, obs_size), np.float32)
@@ -73,12 +76,19 @@ class StateSamples:
         self._waiting = 0
 
     def add(
-        self, next_obs: NDArray[np.floating], skill: int, log_p_shaping: float, episode: str
+        self,
+        next_obs: NDArray[np.floating],
+        skill: int,
+        log_p_shaping: float,
+        episode: str,
+        before: str = "",
     ) -> None:
         """Take in one transition: the observation reached, (obs_size,), and log p* shaping, nats.
 
-        `episode` names the stretch that is held out as one. Raises FitError where the
-        observation has another size, or the skill is beyond `num_skills`.
+        `episode` names the stretch that is held out as one, `before` the one that the transition
+        is next to, if any: where one of them is held out and the other is not, it is in neither
+        part. Raises FitError where the observation has another size, or the skill is beyond
+        `num_skills`.
         """
         if next_obs.shape != (self.obs_size,):
             raise FitError(
@@ -87,13 +97,20 @@ class StateSamples:
             )
         if skill > self._largest_skill:
             self._check_skill(skill)
+        is_test = self._is_test(episode)
+        if before and self._is_test(before) != is_test:
+            self.beside += 1
+            return
         place = self._waiting
         self._obs[place] = next_obs
         self._others[place] = skill, log_p_shaping
-        self._is_held_out[place] = is_held_out(self.config.seed, episode, self.config.held_out)
+        self._is_held_out[place] = is_test
         self._waiting += 1
         if self._waiting == BLOCK:
             self._take_waiting()
+
+    def _is_test(self, episode: str) -> bool:
+        return is_held_out(self.config.seed, episode, self.config.held_out)
 
     def copy(self) -> StateSamples:
         """Return all that came so far, whole; what comes later does not change it."""

@@ -60,7 +60,7 @@ class OffLineTraining:
         """
         torch.set_num_threads(config.threads)
         if folder.exists():
-            raise ConfigError(f"{folder} exists; name a new run folder with --folder")
+            raise ConfigError(f"{folder} exists; name a new run folder")
         env = make_env(config.env, read_env_options(config.env_options))
         learner = with_env_defaults(config.learner, env.unwrapped.metadata)
         layout = layout_of(env, learner.num_skills)

@@ -135,8 +135,8 @@ class JointReading:
         if not self.joints.assemblers:
             return (
                 f"holds no {STATE_TYPE} on {self._topics.joint_states} and no {COMMAND_TYPE} on "
-                f"{self._topics.joint_command}; name its topics with --joint_states and "
-                "--joint_command"
+                f"{self._topics.joint_command}; name its topics with the settings joint_states "
+                "and joint_command"
             )
         counts = ", ".join(
             f"{a.states} joint states and {a.commands} joint commands of {hand or '/'}"

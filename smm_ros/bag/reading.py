@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +28,13 @@ from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import read_file_summary
 from smm_ros.records import TransitionRecord
 from smm_ros.sequence_meter import Numbered
-from smm_ros.transition_wire import TransitionWireError, parse_transition, peek_transition
+from smm_ros.transition_runs import Place, TransitionRuns
+from smm_ros.transition_wire import (
+    TransitionWireError,
+    parse_transition,
+    peek_stamp,
+    peek_transition,
+)
 
 __all__ = ["BagError", "BagMessage", "Reading", "TransitionReading"]
 
@@ -109,46 +116,45 @@ class Reading:
 
 
 class TransitionReading:
-    """A stream of transitions, each hand's in ascending order without doubles."""
+    """A stream of transitions, each hand's in ascending order without doubles, run by run.
 
-    def __init__(self, messages: Reading, after: Mapping[str, int]) -> None:
-        self.gaps: Counter[str] = Counter()
-        """Per hand, transitions missing between those yielded, and before the first."""
-        self.next_sequences: dict[str, int] = dict(after)
-        """Per hand, the sequence number behind the last one yielded."""
+    Where a hand's numbers begin again, another run of it begins; see TransitionRuns.
+    """
+
+    def __init__(self, messages: Reading, runs: TransitionRuns) -> None:
+        """`runs`: where each hand goes on; renewed as it is iterated."""
+        self.runs = runs
         self._messages = messages
-        # Many may have to pass by, for which their number is enough; a double is rare.
-        self._passes_by = bool(after)
+
+    @property
+    def gaps(self) -> Counter[str]:
+        """Per hand, transitions missing between those yielded, and before the first."""
+        return self.runs.gaps
 
     @property
     def report(self) -> ReadReport:
-        """What was read so far; also the messages that `after` made pass by."""
+        """What was read so far; also the messages that were not yielded."""
         return self._messages.report
 
     def __iter__(self) -> Iterator[TransitionRecord]:
-        """Yield the transitions from the next sequence number of each hand on; once only.
+        """Yield the transitions from the place of each hand on; once only.
 
         Raises BagError for damage, and for transitions of another layout than this version's.
         """
-        expected, known = self.next_sequences, set[Topic]()
-        for message in self._messages:
-            if message.topic not in known:
-                _check_layout(message.topic)
-                known.add(message.topic)
+        known = set[Topic]()
+        self.runs.begin_again()
+        for topic, _, _, data in self._messages:
+            if topic not in known:
+                _check_layout(topic)
+                known.add(topic)
             try:
-                if self._passes_by:
-                    hand, sequence = peek_transition(message.data)
-                    if sequence < expected.get(hand, 0):
-                        continue
-                record = parse_transition(message.data)
+                # Many may have to pass by, which need not be parsed whole for that.
+                hand, sequence = peek_transition(data)
+                parse = partial(parse_transition, data)
+                if self.runs.take(hand, sequence, peek_stamp(data), parse):
+                    yield parse()
             except TransitionWireError as error:
                 raise BagError(f"{self.report.files[-1]}: {error}") from error
-            missing = record.sequence - expected.get(record.hand, 0)
-            if missing < 0:
-                continue
-            self.gaps[record.hand] += missing
-            expected[record.hand] = record.sequence + 1
-            yield record
 
 
 def read_messages(
@@ -166,15 +172,18 @@ def read_messages(
 
 
 def read_transitions(
-    paths: str | Path | Sequence[str | Path], after: Mapping[str, int] | None = None
+    paths: str | Path | Sequence[str | Path],
+    after: Mapping[str, int] | TransitionRuns | None = None,
 ) -> TransitionReading:
     """Read the transitions of all hands, each from its next sequence number in `after` (or 0) on.
 
+    `after` may also say by run and number where to go on, and goes on counting with what is read.
     Raises BagError when there is nothing to read at a path.
     """
-    return TransitionReading(
-        Reading(find_files(paths), lambda topic: topic.type == TRANSITION), after or {}
-    )
+    if not isinstance(after, TransitionRuns):
+        after = TransitionRuns({hand: Place(0, number) for hand, number in (after or {}).items()})
+    messages = Reading(find_files(paths), lambda topic: topic.type == TRANSITION)
+    return TransitionReading(messages, after)
 
 
 def newest_transitions(folder: Path, hands: Collection[str]) -> dict[str, Numbered]:

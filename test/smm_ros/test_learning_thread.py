@@ -52,9 +52,9 @@ class Started:
             assert time.monotonic() < end, self.thread.progress
             time.sleep(0.005)
 
-    def feed(self, *sequences, hand="dclaw"):
+    def feed(self, *sequences, hand="dclaw", **fields):
         for sequence in sequences:
-            self.thread.put(self.make_record(sequence, 4, 2, hand=hand))
+            self.thread.put(self.make_record(sequence, 4, 2, hand=hand, **fields))
 
 
 @pytest.fixture
@@ -104,6 +104,16 @@ def test_a_gap_is_counted_and_a_repeated_transition_is_not_learnt_twice(start):
     run.wait_for(lambda progress: progress.steps == 4)
     assert run.thread.progress.hands[0].gaps == 3
     assert run.thread.progress.hands[0].received_sequence == 7
+
+
+def test_a_hand_whose_numbers_begin_again_is_learnt_from_and_let_go_on(start):
+    run = start(window=8)
+    run.feed(*range(30))
+    run.wait_for(lambda progress: progress.steps == 30)
+    run.feed(*range(5), policy_version=1)
+    run.wait_for(lambda progress: progress.steps == 35)
+    (hand,) = run.thread.progress.hands
+    assert (hand.received_sequence, hand.allowed_sequence, hand.gaps) == (5, 13, 0)
 
 
 def test_snapshots_are_told_in_order_and_the_kept_ones_have_weights(start):

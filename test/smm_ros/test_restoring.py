@@ -10,6 +10,7 @@ from smm_core import checkpoint
 from smm_core.config import from_mapping
 from smm_core.learner import Learner, LearnerConfig
 from smm_core.transitions import Layout
+from smm_ros.bag.joint_messages import JointTopics
 from smm_ros.bag.mcap_file import BagError
 from smm_ros.restoring import Intake, Restoring
 from smm_ros.trainer_config import TrainerConfig
@@ -94,6 +95,51 @@ def test_one_started_anew_has_what_one_has_that_was_not_killed(records, bag_of):
     assert anew.learner.steps == whole.learner.steps == 25
     assert anew.intake.state() == whole.intake.state()
     assert torch.equal(anew.learner.generators.state(), whole.learner.generators.state())
+
+
+@pytest.mark.parametrize("saved_after", [0, 15, 25, 32, 40])
+def test_a_hand_whose_numbers_begin_again_is_gone_on_from_in_either_run(
+    records, bag_of, tmp_path, saved_after
+):
+    own = records(*range(25)) + records(*range(20), run=1)
+    whole = Begun()
+    for count, record in enumerate(own, 1):
+        assert whole.intake.accept(record)
+        whole.learner.observe(record.as_transition())
+        if count == saved_after:
+            checkpoint.save(tmp_path / "checkpoints", whole.learner, whole.intake.state())
+    anew = Begun(run_dir=str(tmp_path), bag=str(bag_of("own", own)))
+    assert_saw_the_same(anew.learner, whole.learner)
+    assert anew.intake.state() == whole.intake.state()
+    assert anew.intake.state()["runs"] == {"dclaw": 1}
+    # What a publisher keeps for late readers is not taken twice, and what follows is.
+    assert [anew.intake.accept(record) for record in own[-5:]] == [False] * 5
+    assert [anew.intake.accept(record) for record in records(20, 21, run=1)] == [True] * 2
+
+
+def test_what_was_not_read_of_a_bag_or_passed_over_is_told(records, bag_of):
+    bag = bag_of("torn", records(*range(20_000), *range(5)))
+    (file,) = bag.glob("*.mcap")
+    with file.open("r+b") as opened:
+        opened.truncate(file.stat().st_size * 3 // 4)
+    whole = bag_of("whole", records(*range(30), *range(5)))
+    begun = Begun(bags=(str(bag), str(whole)))
+    unread, passed = begun.restored.notes
+    assert unread.startswith(f"not read: {file}: ")
+    assert "5 transitions of dclaw came more than once" in passed
+
+
+def test_a_bag_that_is_named_twice_is_refused(records, bag_of):
+    bag = bag_of("bag", records(*range(5)))
+    with pytest.raises(BagError, match="name each file once"):
+        Begun(bags=(str(bag), str(next(bag.glob("*.mcap")))))
+
+
+def test_bags_of_joint_topics_are_read_from_the_topics_that_are_named(bag_of, records):
+    """Told by what is looked for where there is nothing."""
+    topics = JointTopics("/hand/states", "/hand/target")
+    with pytest.raises(BagError, match="on /hand/states"):
+        Begun(bags=(str(bag_of("bag", records(0))),), bags_from="joint_states", bags_topics=topics)
 
 
 def test_a_checkpoint_has_its_bags_already(records, bag_of, tmp_path):

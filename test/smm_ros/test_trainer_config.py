@@ -23,6 +23,7 @@ def test_it_needs_a_hand():
     [
         ({"bags": ("a",), "checkpoint": "b"}, "give one of them"),
         ({"bags": ("a", "runs/../bag"), "bag": "bag"}, "the bag of this run"),
+        ({"bags": ("bag/bag_0.mcap",), "bag": "bag"}, "the bag of this run"),
     ],
 )
 def test_settings_by_which_something_would_count_twice_are_refused(settings, words):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -10,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from smm_ros.bag.bag_files import find_files
 from smm_ros.bag.datasets.segment import Layout, Segment, split
-from smm_ros.bag.reading import read_transitions
+from smm_ros.bag.transition_source import AUTO, TransitionSource, check_hands
 from smm_ros.records import TransitionRecord
 
 SPLIT, LEAVE_OUT = "split", "leave_out"
@@ -31,6 +31,8 @@ class Choice:
     """Names of hands; none: all of them."""
     broken_episodes: str = SPLIT
     """One of BROKEN_EPISODES."""
+    source: str = AUTO
+    """One of `transition_source.SOURCES`."""
     joint_topics: Mapping[str, str] = field(default_factory=dict)
     """Settings of `joint_messages.JointTopics`, for bags without transitions."""
 
@@ -54,12 +56,12 @@ class DatasetReport:
     assembled: int = 0
     """Transitions put together from joint states and joint commands."""
     doubled: int = 0
-    """Transitions that the bags hold more than once."""
+    """Transitions that were there already, or came late, and were passed over."""
     missing: Counter[str] = field(default_factory=Counter)
     """Per hand, transitions missing between those read."""
     hands: set[str] = field(default_factory=set)
     torn: list[str] = field(default_factory=list)
-    """Ends of files that could not be read, in words."""
+    """Ends of files that could not be read, a sentence each."""
 
 
 class SegmentReading:
@@ -71,7 +73,7 @@ class SegmentReading:
         choice: Choice = EVERYTHING,
         tell: Callable[[int], None] = lambda transitions: None,
     ) -> None:
-        """Read the bags at these paths, each a run of its own.
+        """Read the bags at these paths, each a run of its own, or several.
 
         Where a bag has no transitions they are assembled from joint states and joint commands.
         Looks up the layout of the first. `tell` is called, over and over, with the number of
@@ -81,10 +83,12 @@ class SegmentReading:
         self.report = DatasetReport()
         self.paths = list(paths)
         self._choice, self._tell = choice, tell
-        first = next((record for path in paths for record in self._records(path)), None)
+        find_files(self.paths)
+        sources = [self._source(path) for path in self.paths]
+        first = next((record for source in sources for record in source), None)
         if first is None:
-            hands, bags = ", ".join(sorted(choice.hands)), ", ".join(map(str, paths))
-            raise DatasetError(f"no transitions of {hands} in {bags}")
+            check_hands(sources, choice.hands)
+        assert first is not None  # a bag without any is an error of its own
         self.layout = Layout(len(first.observation), len(first.action))
 
     def __iter__(self) -> Iterator[Segment]:
@@ -94,8 +98,9 @@ class SegmentReading:
         DatasetError for transitions of another layout than the first, and where none is left.
         """
         self.report = DatasetReport()
-        for run, path in enumerate(self.paths):
-            yield from self._read_run(run, path)
+        self._runs = 0
+        for path in self.paths:
+            yield from self._read_bag(path)
         if not self.report.transitions:
             raise DatasetError(
                 f"all {self.report.episodes} episodes are broken, so that nothing is left; keep "
@@ -106,43 +111,33 @@ class SegmentReading:
         """Return what the dataset says about itself, ready for JSON."""
         return self.layout.describe() | {"bags": [str(path) for path in self.paths]}
 
-    def _read_run(self, run: int, path: Path) -> Iterator[Segment]:
+    def _source(self, path: Path) -> TransitionSource:
+        choice = self._choice
+        return TransitionSource(path, choice.source, choice.joint_topics, choice.hands)
+
+    def _read_bag(self, path: Path) -> Iterator[Segment]:
+        """Yield the segments of a bag; where a hand's numbers begin again, of another run."""
+        source, first_run = self._source(path), self._runs
         episodes: dict[str, list[TransitionRecord]] = {}
-        for record in self._records(path):
+        runs: Counter[str] = Counter()
+        for record in source:
             self._check(record)
-            episode = episodes.setdefault(record.hand, [])
-            if episode:
-                self.report.missing[record.hand] += record.sequence - episode[-1].sequence - 1
-            if episode and episode[-1].episode != record.episode:
-                yield from self._finish(run, episode)
-                episode = episodes[record.hand] = []
+            hand, run = record.hand, first_run + source.run(record.hand)
+            episode = episodes.setdefault(hand, [])
+            is_same_run = run == runs[hand]
+            if episode and is_same_run:
+                self.report.missing[hand] += record.sequence - episode[-1].sequence - 1
+            if episode and not (is_same_run and episode[-1].episode == record.episode):
+                yield from self._finish(runs[hand], episode)
+                episode = episodes[hand] = []
+            runs[hand] = run
             episode.append(record)
-        for episode in episodes.values():
-            yield from self._finish(run, episode)
-
-    def _records(self, path: Path) -> Iterator[TransitionRecord]:
-        recorded, num_recorded = read_transitions(path), 0
-        for record in recorded:
-            num_recorded += 1
-            if self._is_chosen(record):
-                yield record
-        self.report.doubled += recorded.report.num_messages - num_recorded
-        tails = recorded.report.tails
-        if not num_recorded:
-            # Not above: assembling takes torch along, which takes seconds to load.
-            joints = importlib.import_module("smm_ros.bag.joint_messages")
-            assembled = joints.JointReading(path, joints.JointTopics(**self._choice.joint_topics))
-            for record in filter(self._is_chosen, assembled):
-                self.report.assembled += 1
-                yield record
-            tails = assembled.report.tails
-        self.report.torn += [
-            f"{tail.path}: {tail.num_bytes} bytes from byte {tail.offset} on, {tail.reason}"
-            for tail in tails
-        ]
-
-    def _is_chosen(self, record: TransitionRecord) -> bool:
-        return not self._choice.hands or record.hand in self._choice.hands
+        for hand, episode in episodes.items():
+            yield from self._finish(runs[hand], episode)
+        self._runs = max(runs.values(), default=first_run) + 1
+        self.report.doubled += source.doubles.total()
+        self.report.assembled += source.assembled
+        self.report.torn += source.unread
 
     def _check(self, record: TransitionRecord) -> None:
         sizes = Layout(len(record.observation), len(record.action))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from smm_ros.bag.datasets.dataset import (
 )
 from smm_ros.bag.new_folder import FolderError, new_folder
 from smm_ros.bag.reading import BagError
+from smm_ros.bag.source_options import add_source_options, joint_topics
 
 FORMATS = {
     "parquet": "smm_ros.bag.datasets.parquet_dataset",
@@ -36,11 +38,10 @@ FORMATS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the dataset and return the exit status."""
     options = _parser().parse_args(argv)
-    topics = {"joint_states": options.joint_states, "joint_command": options.joint_command}
-    named = {name: topic for name, topic in topics.items() if topic is not None}
-    choice = Choice(options.hand, options.broken_episodes, named)
     start = time.monotonic()
     try:
+        topics = joint_topics(options)
+        choice = Choice(options.hand, options.broken_episodes, options.source, topics)
         with Console(stderr=True).status("") as status:
             report = export(
                 options.paths,
@@ -50,12 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                 lambda transitions: status.update(f"{transitions} transitions"),
             )
     except KeyboardInterrupt:
-        print("stopped; nothing is left of the dataset", file=sys.stderr)
-        return 1
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
     except (BagError, ConfigError, DatasetError, FolderError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     seconds = time.monotonic() - start
+    if options.json:
+        print(json.dumps(vars(report) | {"hands": sorted(report.hands), "out": str(options.out)}))
+        return 0
     print(f"wrote {report.transitions} transitions to {options.out} in {seconds:.1f} s")
     print("\n".join(_told(report, options.broken_episodes)))
     return 0
@@ -99,16 +103,15 @@ def _told(report: DatasetReport, broken_episodes: str) -> list[str]:
     missing = {hand: count for hand, count in report.missing.items() if count}
     told += [f"  {count} transitions of {hand} are missing" for hand, count in missing.items()]
     if report.doubled:
-        told.append(f"  {report.doubled} transitions were there more than once; one of each taken")
-    told += [f"  not read: {end} (smm bag check says more)" for end in report.torn]
-    return told
+        told.append(
+            f"  {report.doubled} transitions came more than once, or late, and were passed over"
+        )
+    return told + [f"  {end}" for end in report.torn]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = OptionParser(prog="smm bag export", description=__doc__)
-    parser.add_argument(
-        "paths", type=Path, nargs="+", metavar="PATH", help="bags, each a run of its own"
-    )
+    add_source_options(parser)
     parser.add_argument("--to", choices=FORMATS, required=True, help="the dataset's format")
     parser.add_argument(
         "--out",
@@ -118,24 +121,13 @@ def _parser() -> argparse.ArgumentParser:
         help="new folder of the dataset; for minari its name is the id, such as dclaw-v0",
     )
     parser.add_argument(
-        "--hand",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="take the transitions of this hand only; may be given again (default: all hands)",
-    )
-    parser.add_argument(
         "--broken_episodes",
         choices=BROKEN_EPISODES,
         default=SPLIT,
         help="what becomes of episodes with a part missing: each unbroken part a segment of its "
         "own, or none of it (default %(default)s)",
     )
-    for name, what in (("states", "states"), ("command", "commands")):
-        parser.add_argument(
-            f"--joint_{name}",
-            metavar="TOPIC",
-            help=f"where a bag without transitions has the joint {what}, of which they are made "
-            f"then (default joint_{name}, in the namespace of every hand)",
-        )
+    parser.add_argument(
+        "--json", action="store_true", help="print what became of it as one JSON object"
+    )
     return parser

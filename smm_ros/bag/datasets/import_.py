@@ -41,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 lambda transitions: status.update(f"{transitions} transitions"),
             )
     except KeyboardInterrupt:
-        print("stopped; nothing is left of the bag", file=sys.stderr)
-        return 1
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
     except (BagError, DatasetError, FolderError, TransitionWireError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,16 @@ JSON, PICTURE = "fit.json", "marginals.png"
 
 
 def write_fit(
-    folder: Path, fit: Fit, samples: StateSamples, stream: FitStream, origin: Mapping[str, Any]
+    folder: Path,
+    fit: Fit,
+    samples: StateSamples,
+    stream: FitStream,
+    origin: Mapping[str, Any],
+    notes: Sequence[str],
 ) -> None:
     """Make the folder with the models (safetensors), fit.json and marginals.png; raises OSError.
 
-    `origin` is any JSON data about where the transitions came from.
+    `origin` is any JSON data about where the transitions came from, `notes` what is to be known.
     """
     folder.mkdir()
     fit.models.save(folder / FILE)
@@ -36,7 +41,7 @@ def write_fit(
         "num_skills": samples.num_skills,
         "density_is_exact": fit.models.density.is_exact,
         "figures": fit.figures.values,
-        "notes": fit.figures.notes,
+        "notes": list(notes),
         "settings": to_mapping(samples.config),
     }
     (folder / JSON).write_text(json.dumps(told, indent=2) + "\n")
@@ -63,9 +68,14 @@ def summary(fit: Fit) -> str:
 
 
 def losses(stream: FitStream) -> list[str]:
-    """Return a sentence for each hand of which transitions are missing."""
-    return [
-        f"{counts.gaps} transitions of {hand} are missing between those that came"
-        for hand, counts in stream.hands.items()
-        if counts.gaps
-    ]
+    """Return a sentence for each hand of which transitions are missing, or came again."""
+    told = []
+    for hand, counts in stream.hands.items():
+        if counts.gaps:
+            told.append(f"{counts.gaps} transitions of {hand} are missing between those that came")
+        if counts.doubles:
+            told.append(
+                f"{counts.doubles} transitions of {hand} came more than once, or late, and were "
+                "passed over"
+            )
+    return told

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
+from zlib import crc32
 
 from smm_core.offline.fit_config import FitConfig
 from smm_core.offline.state_samples import FitError, StateSamples
@@ -13,9 +14,12 @@ from smm_core.state_space import StateConfig, StateSpace
 from smm_core.targets.target import SUGGESTED
 from smm_ros.dclaw.task import OBS_NAMES, VALVE_COS, VALVE_SIN
 from smm_ros.records import TransitionRecord
+from smm_ros.transition_runs import TransitionRuns
 
 STRETCH = 100
 """Control periods of an episode that are held out as one: longer episodes are cut."""
+MARGIN = 10
+"""Control periods behind such a cut that are in neither part where it divides them."""
 
 
 @dataclass
@@ -25,8 +29,20 @@ class HandCounts:
     transitions: int = 0
     gaps: int = 0
     """Transitions missing between those that came, by their numbers."""
-    recordings: int = 1
-    """How often the numbers begin: one more for each time that they go back."""
+    recordings: int = 0
+    """How often its numbers began, in one bag or another."""
+    doubles: int = 0
+    """Transitions that were there already, or came late, and were passed over."""
+
+
+class _Stretch(NamedTuple):
+    """What is held out as one."""
+
+    place: tuple[int, int, int]
+    """Recording, episode, and number within that."""
+    name: str
+    before: str
+    """Name of the one it goes on from; empty where it begins an episode."""
 
 
 class FitStream:
@@ -43,7 +59,9 @@ class FitStream:
         """
         self.hands: dict[str, HandCounts] = {}
         self._config = config
-        self._expected: Counter[str] = Counter()
+        self._runs = TransitionRuns()
+        self._under_way: set[str] = set()
+        self._stretches: dict[str, _Stretch] = {}
         self._samples = None if obs_size is None else _samples(config, obs_size)
 
     @property
@@ -64,9 +82,22 @@ class FitStream:
         """
         if self._samples is None:
             self._samples = _samples(self._config, len(record.next_observation))
-        recording = self._count(record)
-        stretch = f"{record.hand} {recording} {record.episode} {record.step // STRETCH}"
-        self._samples.add(record.next_observation, record.skill, record.log_p_shaping, stretch)
+        if not self._count(record):
+            return
+        stretch = self._stretch(record)
+        before = stretch.before if record.step % STRETCH < MARGIN else ""
+        self._samples.add(
+            record.next_observation, record.skill, record.log_p_shaping, stretch.name, before
+        )
+
+    def begin_bag(self) -> None:
+        """Say that another bag begins, of which nothing is missing before its first numbers."""
+        self._under_way.clear()
+
+    def pass_over(self, doubles: Mapping[str, int]) -> None:
+        """Count, by hand, transitions that were there more than once and did not come here."""
+        for hand, count in doubles.items():
+            self.hands.setdefault(hand, HandCounts()).doubles += count
 
     def samples(self, still_to_come: Iterable[TransitionRecord] = ()) -> StateSamples:
         """Return what came so far and these transitions besides; the stream stays as it is.
@@ -80,17 +111,37 @@ class FitStream:
             raise FitError("there are no transitions to fit to")
         return stream._samples.copy()
 
-    def _count(self, record: TransitionRecord) -> int:
-        """Note a transition's number; return which recording of its hand it belongs to."""
-        counts = self.hands.setdefault(record.hand, HandCounts())
-        expected = self._expected[record.hand] if counts.transitions else record.sequence
-        if record.sequence < expected:
-            counts.recordings += 1
-        else:
-            counts.gaps += record.sequence - expected
-        self._expected[record.hand] = record.sequence + 1
+    def _count(self, record: TransitionRecord) -> bool:
+        """Note a transition's number; tell whether it is new."""
+        hand, expected = record.hand, self._runs.next.get(record.hand)
+        counts = self.hands.setdefault(hand, HandCounts())
+        if not self._runs.take_record(record):
+            counts.doubles += 1
+            return False
         counts.transitions += 1
-        return counts.recordings
+        passed = record.sequence - expected.sequence if expected else 0
+        is_same_run = expected is not None and expected.run == self._runs.next[hand].run
+        if is_same_run and (hand in self._under_way or not passed):
+            counts.gaps += passed
+        else:
+            counts.recordings += 1
+        self._under_way.add(hand)
+        return True
+
+    def _stretch(self, record: TransitionRecord) -> _Stretch:
+        """Return the stretch of a transition, named by what identifies its first one.
+
+        So it is on the same side wherever it comes again: in another bag, or under other numbers.
+        """
+        hand = record.hand
+        recording, number = self.hands[hand].recordings, record.step // STRETCH
+        place = (recording, record.episode, number)
+        last = self._stretches.get(hand)
+        if last is None or last.place != place:
+            goes_on = last is not None and last.place == (recording, record.episode, number - 1)
+            name = f"{hand} {record.stamp_ns} {crc32(record.next_observation.tobytes())}"
+            self._stretches[hand] = _Stretch(place, name, last.name if last and goes_on else "")
+        return self._stretches[hand]
 
 
 def _samples(config: FitConfig, obs_size: int) -> StateSamples:

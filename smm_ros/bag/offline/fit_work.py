@@ -17,8 +17,7 @@ from smm_ros.bag.joint_messages import JointTopics
 from smm_ros.bag.new_folder import FolderError, new_folder
 from smm_ros.bag.offline.fit_result import losses, summary, write_fit
 from smm_ros.bag.offline.fit_stream import FitStream
-
-TRANSITIONS, JOINT_STATES = "transitions", "joint_states"
+from smm_ros.bag.transition_source import JOINT_STATES, TRANSITIONS
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,11 @@ class FitWork(threading.Thread):
     def _fit(self) -> str:
         samples = self._stream.samples()
         fit = fit_models(samples, self._note)
-        out = free_folder(self._out)
+        out, told = free_folder(self._out), losses(self._stream)
         with new_folder(out) as folder:
-            write_fit(folder, fit, samples, self._stream, self._origin)
-        return "; ".join([summary(fit), *losses(self._stream), str(out)])
+            notes = [*told, *fit.figures.notes]
+            write_fit(folder, fit, samples, self._stream, self._origin, notes)
+        return "; ".join([summary(fit), *told, str(out)])
 
     def _note(self, steps: int, total: int) -> None:
         self.steps, self.total_steps = steps, total

@@ -23,8 +23,11 @@ from smm_core.progress_bar import show
 from smm_core.run_folder import free_folder
 from smm_core.train import DivergedError, Metrics
 from smm_ros import dclaw
+from smm_ros.bag.figures import count_text
 from smm_ros.bag.mcap_file import BagError
 from smm_ros.bag.offline.experience import Experience
+from smm_ros.bag.source_options import add_source_options, sources_of
+from smm_ros.bag.transition_source import TransitionSource, check_hands
 from smm_ros.share import share_path
 
 REGISTERED = (envs, dclaw)
@@ -40,10 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(stderr=True)
     try:
         config = read_options(OffLineConfig, arguments.config, vars(arguments), defaults)
-        config = replace(config, data=tuple(str(path.resolve()) for path in arguments.bags))
+        config = replace(config, data=tuple(str(path.resolve()) for path in arguments.paths))
         default = Path("runs", time.strftime("offline-%Y%m%d-%H%M%S"))
-        training = OffLineTraining(config, arguments.folder or free_folder(default))
-        metrics = _learn(training, console)
+        sources = sources_of(arguments)
+        training = OffLineTraining(config, arguments.out or free_folder(default))
+        metrics = _learn(training, sources, arguments.hand, console)
     except (BagError, ConfigError, CheckpointError, DivergedError, OSError) as error:
         console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
@@ -64,11 +68,19 @@ def _defaults() -> OffLineConfig:
     return from_mapping(OffLineConfig, {name: settings[name] for name in ("env", "learner")})
 
 
-def _learn(training: OffLineTraining, console: Console) -> Metrics:
-    bags = [Experience(path, training.layout) for path in training.config.data]
-    console.print(f"reading {len(bags)} bags", highlight=False)
+def _learn(
+    training: OffLineTraining,
+    sources: Sequence[TransitionSource],
+    hands: Sequence[str],
+    console: Console,
+) -> Metrics:
+    console.print(f"reading {count_text(len(sources), 'bag')}", highlight=False)
+    bags = [Experience(source, training.layout) for source in sources]
     count = training.fill(transition for bag in bags for transition in bag)
+    check_hands(sources, hands)
     console.print(f"{count} transitions", highlight=False)
+    for note in (note for source in sources for note in source.notes):
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     updates = training.config.updates
     return show(training.run, training.stop, console, "updates", updates, _summary)
 
@@ -95,12 +107,10 @@ def _parser(defaults: OffLineConfig) -> argparse.ArgumentParser:
         prog="smm bag learn",
         description="Learn a policy from the transitions of bags, without an environment.",
     )
-    parser.add_argument(
-        "bags", nargs="+", type=Path, metavar="PATH", help="folder of a bag, or one of its files"
-    )
+    add_source_options(parser)
     parser.add_argument("--config", type=Path, help="YAML file of the settings below")
     parser.add_argument(
-        "--folder",
+        "--out",
         type=Path,
         help="new folder for checkpoints, settings, metrics and TensorBoard (default "
         "runs/offline-<time>); smm evaluate plays what is in it",

@@ -77,7 +77,7 @@ def test_transitions_come_back_as_they_were(tmp_path):
     for record in records:
         assert_same(record, transition(record.hand, record.sequence))
     assert reading.gaps.total() == 0
-    assert reading.next_sequences == {"left": 60, "right": 60}
+    assert reading.runs.next == {"left": (0, 60), "right": (0, 60)}
     assert len(reading.report.files) > 1
 
 
@@ -120,6 +120,21 @@ def test_missing_and_doubled_transitions_are_counted_and_left_out(tmp_path):
     reading = read_transitions(tmp_path / "run", {"left": 1})
     assert keys(reading) == [("left", n) for n in (2, 3, 4, 8)]
     assert reading.gaps == {"left": 1 + 3}
+
+
+@pytest.mark.parametrize("after", [{}, {"left": 4}])
+def test_numbers_that_begin_again_are_another_run_and_not_doubles(tmp_path, explore, after):
+    """As where a policy server is started anew into the same bag, with the twin's stamps."""
+    first, second = explore("left"), explore("left", episodes=2, steps=9)
+    with closing(BagWriter(tmp_path / "run", TOPICS)) as writer:
+        for number, record in enumerate([*first, *second[:4], *second[2:]]):
+            data = serialize_message(transition_to_msg(record))
+            writer.write("/left/transitions", number, data)
+    reading = read_transitions(tmp_path / "run", after)
+    for record, expected in zip(reading, first[after.get("left", 0) :] + second, strict=True):
+        assert_same(record, expected)
+    assert reading.runs.next == {"left": (1, 18)}
+    assert (reading.gaps.total(), reading.runs.doubles) == (0, {"left": 2})
 
 
 def test_several_bags_are_read_as_one_run(tmp_path):

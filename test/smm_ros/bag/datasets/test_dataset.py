@@ -1,6 +1,7 @@
 """The transitions of bags as datasets hold them: nothing is lost unsaid."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,6 +85,20 @@ def test_bags_are_runs_of_their_own(tmp_path, explore, write_bag):
     assert reading.report.doubled == 0
 
 
+def test_numbers_that_begin_again_within_a_bag_are_another_run(tmp_path, explore, write_bag):
+    first = explore(episodes=3)
+    second = [replace(r, log_p_shaping=-9.0) for r in explore(episodes=2)]
+    bags = [write_bag(tmp_path / "a", first[:-2] + second), write_bag(tmp_path / "b", first)]
+    reading = SegmentReading(bags)
+    assert [(s.run, len(s)) for s in reading] == [
+        *((0, 5), (0, 5), (0, 3)),
+        *((1, 5), (1, 5)),
+        *((2, 5), (2, 5), (2, 5)),
+    ]
+    assert (reading.report.doubled, reading.report.missing.total()) == (0, 0)
+    assert reading.report.broken_episodes == 1
+
+
 def test_counts_are_of_all_bags_together(tmp_path, explore, write_bag):
     records = explore(episodes=2)
     bags = [
@@ -117,7 +132,7 @@ def test_no_transitions_are_an_error(tmp_path, explore, write_bag):
     with pytest.raises(BagError, match="empty: holds no .*joint_states"):
         SegmentReading([write_bag(tmp_path / "empty", [])])
     bag = write_bag(tmp_path / "bag", explore())
-    with pytest.raises(DatasetError, match="no transitions of other in"):
+    with pytest.raises(BagError, match="no transitions of other in .*; there are some of dclaw"):
         SegmentReading([bag], Choice(["other"]))
 
 

@@ -1,5 +1,6 @@
 """smm bag export: a whole dataset or none, and a word about everything that is not in it."""
 
+import json
 import subprocess
 import sys
 
@@ -42,7 +43,7 @@ def test_what_is_missing_or_doubled_is_told(tmp_path, explore, write_bag, export
     assert "3 whole episodes" in out
     assert "1 broken episodes, written as 2 segments" in out
     assert "2 transitions of dclaw are missing" in out
-    assert "1 transitions were there more than once" in out
+    assert "1 transitions came more than once" in out
 
 
 def test_what_a_crash_left_is_exported_and_the_rest_told(
@@ -101,9 +102,17 @@ def test_what_is_stopped_leaves_nothing(tmp_path, bag, export, capsys, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr("smm_ros.bag.datasets.export.SegmentReading.__iter__", stop)
-    assert export(bag) == 1
-    assert "nothing is left of the dataset" in capsys.readouterr().err
+    assert export(bag) == 130
+    assert "interrupted; nothing was written" in capsys.readouterr().err
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["bag"]
+
+
+def test_a_hand_is_named_with_or_without_slashes_and_what_came_of_it_is_told_as_json(
+    bag, export, capsys
+):
+    assert export(bag, more=["--hand", "/dclaw/", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["transitions"], told["hands"], told["doubled"]) == (20, ["dclaw"], 0)
 
 
 def test_errors_name_what_is_wrong(tmp_path, bag, export, capsys):

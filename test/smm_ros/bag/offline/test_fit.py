@@ -1,6 +1,7 @@
 """`smm bag fit`: what bags hold is fitted, measured and written, and what is wrong is said."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ def test_models_figures_and_picture_are_written(fit, recorded_run):
     assert {path.name for path in folder.iterdir()} == FILES
     found = told(folder)
     assert found["coordinates"] == ["valve angle"]
-    assert found["hands"]["dclaw"] == {"transitions": 200, "gaps": 0, "recordings": 1}
+    counts = {"transitions": 200, "gaps": 0, "recordings": 1, "doubles": 0}
+    assert found["hands"]["dclaw"] == counts
     assert found["figures"]["train_states"] + found["figures"]["held_out_states"] == 200
     assert found["num_skills"] == 2
     assert found["settings"]["target"]["name"] == "uniform_circle"
@@ -77,7 +79,8 @@ def test_several_bags_are_one_stream_each_read_as_it_can_be(
     status, folder, said = fit(recorded_run.path, other)
     assert status == 0, said
     # The numbers of the second begin anew: another recording, and nothing is missing.
-    assert told(folder)["hands"] == {"dclaw": {"transitions": 400, "gaps": 0, "recordings": 2}}
+    counts = {"transitions": 400, "gaps": 0, "recordings": 2, "doubles": 0}
+    assert told(folder)["hands"] == {"dclaw": counts}
     assert [bag["from"] for bag in told(folder)["origin"]["bags"]] == ["transitions"] * 2
 
 
@@ -113,6 +116,72 @@ def test_missing_transitions_are_told(fit, explore, write_bag, tmp_path):
     assert status == 0
     assert "3 transitions of dclaw are missing between those that came" in said
     assert told(folder)["hands"]["dclaw"]["gaps"] == 3
+
+
+def test_both_runs_of_a_bag_are_fitted_to(fit, explore, write_bag, tmp_path):
+    """The numbers begin again, as those of a twin that is started anew do, with its stamps."""
+    first, second = explore(episodes=20), explore(episodes=30, steps=7)
+    status, folder, said = fit(write_bag(tmp_path / "runs", first[:97] + second))
+    assert status == 0, said
+    counts = {"transitions": 97 + 210, "gaps": 0, "recordings": 2, "doubles": 0}
+    assert told(folder)["hands"]["dclaw"] == counts
+
+
+def test_nothing_is_missing_between_bags_of_different_runs(fit, explore, write_bag, tmp_path):
+    bags = [
+        write_bag(tmp_path / name, explore(episodes=20, first_sequence=first))
+        for name, first in (("a", 0), ("b", 15_000))
+    ]
+    status, folder, said = fit(*bags)
+    assert status == 0, said
+    assert told(folder)["hands"]["dclaw"]["gaps"] == 0
+    assert "are missing" not in said
+
+
+def test_what_is_not_read_or_passed_over_is_told(fit, explore, write_bag, tmp_path):
+    records = explore(episodes=800)
+    bag = write_bag(tmp_path / "torn", records[:30] + records[20:])
+    (file,) = bag.glob("*.mcap")
+    with file.open("r+b") as opened:
+        opened.truncate(file.stat().st_size * 3 // 4)
+    status, folder, said = fit(bag)
+    assert status == 0, said
+    unread, passed = f"not read: {file}: ", "10 transitions of dclaw came more than once"
+    assert unread in said
+    assert passed in said
+    assert [any(text in note for note in told(folder)["notes"]) for text in (unread, passed)]
+
+
+def test_a_bag_is_fitted_to_once_however_it_is_named(fit, recorded_run, tmp_path):
+    (file, *_) = recorded_run.path.glob("*.mcap")
+    (tmp_path / "other_name").symlink_to(file)
+    for again in (recorded_run.path, file, tmp_path / "other_name"):
+        status, folder, said = fit(recorded_run.path, again)
+        assert (status, folder.exists()) == (1, False)
+        assert "name each file once" in said
+    # A copy is another file, whose transitions are those that were there.
+    shutil.copytree(recorded_run.path, tmp_path / "copy")
+    status, folder, said = fit(recorded_run.path, tmp_path / "copy")
+    assert status == 0, said
+    counts = {"transitions": 200, "gaps": 0, "recordings": 1, "doubles": 200}
+    assert told(folder)["hands"]["dclaw"] == counts
+    assert "200 transitions of dclaw came more than once" in said
+
+
+def test_one_of_the_hands_is_chosen_and_figures_are_told_as_json(
+    fit, explore, write_bag, tmp_path
+):
+    records = explore("left", episodes=20) + explore("right", episodes=20)
+    bag = write_bag(tmp_path / "bag", records, ["left", "right"])
+    status, folder, said = fit(bag, "--hand", "/left", "--json")
+    assert status == 0, said
+    found = told(folder)
+    assert list(found["hands"]) == ["left"]
+    assert json.loads(said)["train_nll"] == found["figures"]["train_nll"]
+    status, folder, said = fit(bag, "--hand", "other", name="none")
+    assert (status, folder.exists()) == (1, False)
+    assert "no transitions of other in" in said
+    assert "there are some of left, right" in said
 
 
 def test_other_observations_are_matched_whole_unless_a_state_is_named(
@@ -176,7 +245,7 @@ def test_a_path_without_a_bag_and_a_bag_without_transitions_are_named(
     empty = write_bag(tmp_path / "empty", [])
     status, folder, said = fit(empty, "--from", "transitions")
     assert (status, folder.exists()) == (1, False)
-    assert "holds no transitions; --from joint_states assembles them" in said
+    assert "holds no transitions; take them from its joint_states" in said
 
 
 def test_a_misspelt_option_is_a_wrong_command_line(fit, recorded_run):

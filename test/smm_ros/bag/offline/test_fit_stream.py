@@ -1,5 +1,7 @@
 """Transitions into samples: gaps and recordings are counted, the D'Claw has its own defaults."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,17 @@ from smm_core.config import ConfigError, from_mapping
 from smm_core.offline.fit_config import FitConfig
 from smm_core.offline.state_samples import FitError
 from smm_core.state_space import StateSpace
-from smm_ros.bag.offline.fit_stream import STRETCH, FitStream, coordinate_names, with_defaults
+from smm_ros.bag.offline.fit_stream import (
+    MARGIN,
+    STRETCH,
+    FitStream,
+    coordinate_names,
+    with_defaults,
+)
 
-CONFIG = from_mapping(FitConfig, {"density": {"model": "gaussian_mixture"}, "steps": 3})
+CONFIG = from_mapping(
+    FitConfig, {"density": {"model": "gaussian_mixture"}, "steps": 3, "state": {"linear": [0]}}
+)
 
 
 @pytest.fixture
@@ -25,11 +35,32 @@ def stream_of(make_record):
     return make
 
 
-def test_what_is_missing_is_counted_and_a_number_that_goes_back_begins_a_recording(stream_of):
-    stream = stream_of(5, 6, 9, 10, 0, 1, 4)
+def again(records):
+    """Return transitions of other content under the same numbers and stamps."""
+    return [replace(r, next_observation=r.next_observation + 1) for r in records]
+
+
+def test_what_is_missing_is_counted_and_numbers_that_begin_again_are_a_recording(
+    stream_of, make_record
+):
+    stream = stream_of(5, 6, 9, 10, 9, 10)
+    for record in again(map(make_record, (5, 6, 9))):
+        stream.add(record)
     (counts,) = stream.hands.values()
-    assert vars(counts) == {"transitions": 7, "gaps": 4, "recordings": 2}
+    expected = {"transitions": 7, "gaps": 4, "recordings": 2, "doubles": 2}
+    assert vars(counts) == expected
     assert (stream.num_transitions, stream.num_gaps) == (7, 4)
+
+
+def test_where_a_bag_begins_nothing_is_missing_before_its_first_number(make_record):
+    stream = FitStream(CONFIG)
+    for first in (0, 10, 70):
+        stream.begin_bag()
+        for number in (first, first + 1, *range(first + 4, first + 10)):
+            stream.add(make_record(number, step=number))
+    (counts,) = stream.hands.values()
+    # The second goes on where the first has ended.
+    assert (counts.gaps, counts.recordings) == (6, 2)
 
 
 def test_hands_are_counted_apart(make_record):
@@ -44,21 +75,52 @@ def test_hands_are_counted_apart(make_record):
     ]
 
 
-def test_episodes_of_the_same_name_are_held_out_each_for_itself(stream_of):
-    """Of two hands or recordings: or all that was recorded first would decide for the rest."""
-    samples = stream_of(*range(400), *range(400)).samples()
-    _, counts = np.unique(samples.held_out.rows[:, 0], return_counts=True)
-    assert set(counts) == {1, 2}
+def test_episodes_of_the_same_name_are_held_out_each_for_itself(make_record):
+    """Of two recordings: or all that was recorded first would decide for the rest."""
+    records = [make_record(n, episode=n // 10, step=n % 10) for n in range(400)]
+    both, stream = (records, again(records)), FitStream(CONFIG)
+    for record in [*both[0], *both[1]]:
+        stream.add(record)
+    samples = stream.samples()
     assert samples.train.seen + samples.held_out.seen == 800
+    kept = [
+        [n for n, r in enumerate(part) if r.next_observation[0] in samples.held_out.rows[:, 0]]
+        for part in both
+    ]
+    assert kept[0] != kept[1]
+    for numbers in kept:
+        assert len(numbers) == 10 * len({n // 10 for n in numbers}) > 0
 
 
-def test_long_episodes_are_held_out_in_stretches(make_record):
+def test_an_episode_is_on_the_same_side_wherever_it_comes_again(make_record):
+    """As of a copy that is read behind another bag."""
+    one = [make_record(n, episode=n // 10, step=n % 10) for n in range(400)]
     stream = FitStream(CONFIG)
-    for sequence in range(40 * STRETCH):
-        stream.add(make_record(sequence))
-    held_out = stream.samples().held_out.seen
-    assert held_out % STRETCH == 0
-    assert 0.05 < held_out / (40 * STRETCH) < 0.4
+    for record in [*one, *again(one), *one]:
+        stream.add(record)
+    samples = stream.samples()
+    learnt, kept = (set(part.rows[:, 0]) for part in (samples.train, samples.held_out))
+    assert not learnt & kept
+    assert samples.held_out.seen > len(kept)
+
+
+def test_long_episodes_are_held_out_in_stretches_that_are_no_neighbours(make_record):
+    count = 40 * STRETCH
+    stream = FitStream(CONFIG, 12)
+    records = [make_record(sequence) for sequence in range(count)]
+    for record in records:
+        stream.add(record)
+    samples = stream.samples()
+    place = {record.next_observation[0]: record.step for record in records}
+    learnt, kept = (
+        np.array([place[value] for value in values])
+        for values in ((samples.train.rows[:, 0]), (samples.held_out.rows[:, 0]))
+    )
+    assert 0.05 < len(kept) / count < 0.4
+    apart = min(np.abs(learnt - step).min() for step in kept)
+    assert apart == MARGIN + 1
+    assert samples.beside == count - len(learnt) - len(kept)
+    assert samples.beside % MARGIN == 0
 
 
 def test_the_samples_are_those_so_far_and_more_where_it_is_given(stream_of, make_record):
