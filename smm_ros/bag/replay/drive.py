@@ -12,11 +12,13 @@ from pathlib import Path
 from smm_core.config import ConfigError
 from smm_core.options import OptionParser, add_options, read_options
 from smm_ros.arguments import namespace
-from smm_ros.bag.reading import BagError, read_transitions
+from smm_ros.bag.mcap_file import BagError
 from smm_ros.bag.replay.drive_report import as_data, as_text
 from smm_ros.bag.replay.drive_session import DriveSession, Interrupted
 from smm_ros.bag.replay.episode_drive import DriveSettings, EpisodeDrive
 from smm_ros.bag.replay.recorded_episode import EpisodeError, RecordedEpisode, find_episode
+from smm_ros.bag.source_options import add_origin_options, joint_topics
+from smm_ros.bag.transition_source import TransitionSource
 from smm_ros.conversions import ConversionError
 from smm_ros.node_main import NodeError
 from smm_ros.ros_environment import missing_variables
@@ -27,23 +29,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Drive an episode and return the exit status."""
     options = _parser().parse_args(argv)
     os.environ.update(missing_variables(os.environ))
-    with Signals() as interrupts:
-        try:
-            settings = read_options(DriveSettings, None, vars(options))
-            records = read_transitions(options.bag)
-            recorded = options.recorded.strip("/")
-            episode = find_episode(records, recorded, options.episode, options.skip_gaps)
-            _tell(f"episode {episode.number} of {episode.hand}: {episode.num_steps} steps")
-            drive = EpisodeDrive(episode, settings)
+    try:
+        settings = read_options(DriveSettings, None, vars(options))
+        episode = _read(options)
+        drive = EpisodeDrive(episode, settings)
+        with Signals() as interrupts:
             ended = _lead(options, episode, drive, interrupts)
-        except (BagError, ConfigError, EpisodeError, NodeError, ConversionError) as error:
-            _tell(f"error: {error}")
-            return 1
+    except KeyboardInterrupt:
+        _tell("interrupted; the hand was not moved")
+        return 130
+    except (BagError, ConfigError, EpisodeError, NodeError, ConversionError) as error:
+        _tell(f"error: {error}")
+        return 1
     data = as_data(episode, drive.tracking, ended)
     print(json.dumps(data) if options.json else as_text(data), flush=True)
     if interrupts.count:
         return 130
     return 1 if ended else 0
+
+
+def _read(options: argparse.Namespace) -> RecordedEpisode:
+    """Find the episode in the bag."""
+    source = TransitionSource(options.bag, options.source, joint_topics(options))
+    recorded = options.recorded.strip("/")
+    episode = find_episode(source, recorded, options.episode, options.skip_gaps)
+    for note in source.notes:
+        _tell(f"note: {note}")
+    origin = ", of joint states and joint commands" if source.assembled else ""
+    _tell(f"episode {episode.number} of {episode.hand}: {episode.num_steps} steps{origin}")
+    return episode
 
 
 def _lead(
@@ -82,7 +96,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Ctrl-C goes to the reset pose and ends; a second one switches torque off at "
         "once. Exit status: 0 played to the end, 1 not, 2 wrong use, 130 interrupted.",
     )
-    parser.add_argument("bag", type=Path, help="folder of a bag, or a single file")
+    parser.add_argument(
+        "bag", type=Path, metavar="PATH", help="folder of a bag, or one of its files"
+    )
     parser.add_argument("--episode", type=int, metavar="N", help="default: the last whole one")
     parser.add_argument(
         "--recorded",
@@ -98,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         "--skip_gaps", action="store_true", help="go slowly over what is missing of the episode"
     )
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    add_origin_options(parser)
     add_options(parser, DriveSettings)
     return parser
 

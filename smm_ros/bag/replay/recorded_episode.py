@@ -106,8 +106,8 @@ def find_episode(
         if hand and record.hand != hand:
             spans.setdefault(record.hand, (record.episode, record.episode))
             continue
-        first, _ = spans.get(record.hand, (record.episode, 0))
-        spans[record.hand] = (first, record.episode)
+        first, last = spans.get(record.hand, (record.episode, record.episode))
+        spans[record.hand] = (min(first, record.episode), max(last, record.episode))
         if number is not None and record.episode != number:
             continue
         steps = newest.get(record.hand, [])

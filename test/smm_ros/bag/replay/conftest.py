@@ -5,6 +5,7 @@ import math
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from typing import NamedTuple
 
 import numpy as np
@@ -15,14 +16,14 @@ from sensor_msgs.msg import JointState
 from smm_ros import interfaces as names
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
-from smm_ros.conversions import transition_to_msg
+from smm_ros.conversions import hand_state_to_msg, target_to_msg, transition_to_msg
 from smm_ros.dclaw import task
 from smm_ros.dclaw.dynamixel import registers as reg
 from smm_ros.dclaw.mujoco_hand import MujocoHand
 from smm_ros.dclaw.spec import CONTROL_PERIOD, RESET_POSE
 from smm_ros.dclaw.virtual.hand import VirtualHand
 from smm_ros.dclaw.virtual.port import VirtualPort
-from smm_ros.records import TransitionRecord
+from smm_ros.records import JointTarget, TransitionRecord
 
 STEPS = 20
 VALVE = 0.4
@@ -39,38 +40,29 @@ PERIOD_NS = round(CONTROL_PERIOD * 1e9)
 
 
 @pytest.fixture(scope="session")
-def played():
-    """Return the transitions of an episode of the twin, fingers swinging above the valve."""
-    return list(swung())
-
-
-@pytest.fixture(scope="session")
-def recorded(played, tmp_path_factory):
-    """Return a bag of that episode."""
-    folder = tmp_path_factory.mktemp("bags") / "run"
-    topic = installed_topic("/dclaw/transitions", "smm_ros/msg/Transition")
-    writer = BagWriter(folder, [topic])
-    for record in played:
-        writer.write(topic.name, record.stamp_ns, serialize_message(transition_to_msg(record)))
-    writer.close()
-    return folder
-
-
 def swung():
+    """Return (state, target, state a control period later) of the twin, swinging its fingers."""
     hand = MujocoHand()
     hand.connect()
     hand.enable()
     for _ in hand.reset(VALVE):
         pass
-    state = hand.read()
+    steps, state = [], hand.read()
     for step in range(STEPS):
         swing = 0.15 * math.sin(2 * math.pi * step / STEPS) * np.tile([1, 0.3, -1], 3)
-        action = task.action_from_target(RESET_POSE + swing, state)
-        before = state
-        hand.command(task.target_from_action(action, before))
+        target = task.target_from_action(task.action_from_target(RESET_POSE + swing, state), state)
+        hand.command(target)
         hand.advance(CONTROL_PERIOD)
+        steps.append((state, target, hand.read()))
         state = hand.read()
-        yield TransitionRecord(
+    return steps
+
+
+@pytest.fixture(scope="session")
+def played(swung):
+    """Return the transitions of that episode, fingers above the valve."""
+    return [
+        TransitionRecord(
             stamp_ns=step * PERIOD_NS,
             hand="dclaw",
             sequence=step,
@@ -79,12 +71,43 @@ def swung():
             skill=0,
             policy_version=0,
             observation=task.observation(before),
-            action=action,
-            next_observation=task.observation(state),
+            action=task.action_from_target(target, before),
+            next_observation=task.observation(after),
             log_p_shaping=0.0,
             terminated=False,
             truncated=step == STEPS - 1,
         )
+        for step, (before, target, after) in enumerate(swung)
+    ]
+
+
+@pytest.fixture(scope="session")
+def recorded(played, tmp_path_factory):
+    """Return a bag of that episode."""
+    folder = tmp_path_factory.mktemp("bags") / "run"
+    topic = installed_topic("/dclaw/transitions", "smm_ros/msg/Transition")
+    with closing(BagWriter(folder, [topic])) as writer:
+        for record in played:
+            writer.write(topic.name, record.stamp_ns, serialize_message(transition_to_msg(record)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def joints_recorded(swung, tmp_path_factory):
+    """Return a bag of its joint states and joint commands alone, on topics of other names."""
+    folder = tmp_path_factory.mktemp("bags") / "joints"
+    states = installed_topic("/lab/states", "sensor_msgs/msg/JointState")
+    commands = installed_topic("/lab/targets", "trajectory_msgs/msg/JointTrajectory")
+    with closing(BagWriter(folder, [states, commands])) as writer:
+        for before, target, _ in swung:
+            now = round(before.stamp * 1e9)
+            command = target_to_msg(JointTarget(now, target))
+            writer.write(states.name, now, serialize_message(hand_state_to_msg(before)))
+            writer.write(commands.name, now + 1, serialize_message(command))
+        last = swung[-1][2]
+        message = serialize_message(hand_state_to_msg(last))
+        writer.write(states.name, round(last.stamp * 1e9), message)
+    return folder
 
 
 @pytest.fixture

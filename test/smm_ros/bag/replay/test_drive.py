@@ -1,6 +1,7 @@
 """`smm bag drive` on the twin, and on the real driver over virtual motors."""
 
 import math
+import signal
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
 from smm_ros import interfaces as names
+from smm_ros.bag import reading
 from smm_ros.bag.replay.drive import main
 from smm_ros.conversions import hand_state_from_msg, stamp_ns, target_to_msg
 from smm_ros.dclaw.spec import CONTROL_PERIOD, RESET_POSE
 from smm_ros.records import JointTarget
+from smm_ros.transition_wire import parse_transition
 
 
 def pose(states):
@@ -30,6 +33,46 @@ def test_the_twin_does_again_what_it_did(recorded, played, hand, drive, ros):
     assert abs(told["valve_error"]) < 1e-4
     ros.spin(0.3)
     np.testing.assert_allclose(pose(states), RESET_POSE, atol=math.radians(10))
+
+
+TOPICS = ("--joint_states", "/lab/states", "--joint_command", "/lab/targets")
+
+
+def test_joint_states_and_commands_alone_are_driven_as_well(
+    joints_recorded, played, hand, drive, ros
+):
+    hand(real_time_factor=0.0)
+    command = drive(joints_recorded, *TOPICS, "--json")
+    assert command.status() == 0
+    assert "episode 0 of lab: 20 steps, of joint states and joint commands" in command.said
+    told = command.figures
+    assert (told["commands"], told["ended"]) == (len(played), "")
+    assert max(told["max_error"].values()) < 1e-4
+
+
+def test_where_nothing_can_be_assembled_it_says_what_to_do(joints_recorded, recorded, capsys):
+    assert main([str(joints_recorded)]) == 1
+    assert "name its topics with" in capsys.readouterr().err
+    assert main([str(joints_recorded), "--joint_states", "/lab/states"]) == 1
+    assert "expected two names that begin with a slash" in capsys.readouterr().err
+    assert main([str(joints_recorded), *TOPICS, "--recorded", "dclaw"]) == 1
+    assert "no transitions of dclaw, but of lab" in capsys.readouterr().err
+    assert main([str(recorded), "--from", "joint_states"]) == 1
+    assert "name its topics with" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_the_bag_is_read_ends_it_at_once(recorded, monkeypatch, capsys):
+    read = []
+
+    def parse(data):
+        read.append(data)
+        signal.raise_signal(signal.SIGINT)
+        return parse_transition(data)
+
+    monkeypatch.setattr(reading, "parse_transition", parse)
+    assert main([str(recorded)]) == 130
+    assert len(read) == 1
+    assert "interrupted; the hand was not moved" in capsys.readouterr().err
 
 
 def test_the_driver_does_what_the_twin_did(recorded, played, motors, drive, ros):
