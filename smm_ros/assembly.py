@@ -93,8 +93,6 @@ class Assembler:
         self._newest_command = max(self._newest_command, target.stamp_ns)
         if self._by_stamp is not True:
             self._received.append((received_ns, target))
-        if self._undecided_since is None:
-            self._undecided_since = self._newest_state
         self._decide(any(seen.stamp_ns in self._answers for seen in self._pending))
         return begun_anew + list(self._take())
 
@@ -116,7 +114,10 @@ class Assembler:
         if answers:
             self._by_stamp = True
             self._received.clear()
-        elif self._undecided_since is not None:
+        elif self._received and self._newest_state >= 0:
+            # Commands that come before any state say nothing yet: theirs may not be in here.
+            if self._undecided_since is None:
+                self._undecided_since = self._newest_state
             waited = self._newest_state - self._undecided_since
             if is_over or waited > HORIZON_NS // 2:
                 self._by_stamp = False

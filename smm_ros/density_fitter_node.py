@@ -22,10 +22,12 @@ from trajectory_msgs.msg import JointTrajectory
 
 from smm_core.offline.state_samples import FitError
 from smm_ros.bag.joint_messages import COMMAND_TYPE, STATE_TYPE, JointMessages
+from smm_ros.bag.mcap_file import Topic
 from smm_ros.bag.offline.fit_stream import FitStream
-from smm_ros.bag.offline.fit_work import JOINT_STATES, FitterConfig, FitWork
-from smm_ros.bag.reading import BagError, BagMessage
+from smm_ros.bag.offline.fit_work import FitterConfig, FitWork
+from smm_ros.bag.reading import TRANSITION, BagError, BagMessage
 from smm_ros.bag.topics import installed_topic
+from smm_ros.bag.transition_source import JOINT_STATES
 from smm_ros.dclaw.task import OBS_NAMES
 from smm_ros.diagnostics import Diagnostics
 from smm_ros.interfaces import (
@@ -39,12 +41,19 @@ from smm_ros.interfaces import (
 from smm_ros.msg import Transition
 from smm_ros.node_main import NodeDone, NodeError, run
 from smm_ros.parameters import declare
+from smm_ros.publish_order import PublishOrder
 from smm_ros.records import TransitionRecord
 from smm_ros.reports import Level
 from smm_ros.transition_wire import TransitionWireError, parse_transition
 
 BEAT = 0.1
 """Time between two looks at the fit under way, s of wall time."""
+PATIENCE = 50
+"""Beats that a message is held back at most for one published before it on another topic.
+
+A subscription that was found late is told what it has missed at the writer's next heartbeat, which
+in DDS may take three seconds.
+"""
 CLOSE_TIMEOUT = 2.0
 """How long a fit may take to give up before the process ends without it, s."""
 
@@ -62,12 +71,14 @@ class DensityFitterNode(Node):
         # Made before anything can come: torch takes seconds to start, in which a replay goes on.
         self._stream = FitStream(self._config.fit, len(OBS_NAMES))
         self._joints = JointMessages(self._config.topics)
+        self._topics = self._heard_topics()
+        self._order = PublishOrder[BagMessage](list(self._topics), PATIENCE)
         self._work: FitWork | None = None
         self._answer: Future[None] | None = None
         self._is_last = False
         self._heard = self._seen = 0
         self._quiet_since = 0.0
-        self._shown_gaps = 0
+        self._shown_gaps = self._shown_late = 0
         self._listen()
         # In a group of its own: what waits in one for the end of a fit keeps up none of the rest.
         apart = ReentrantCallbackGroup()
@@ -82,47 +93,60 @@ class DensityFitterNode(Node):
             self._work.stop()
             self._work.join(CLOSE_TIMEOUT)
 
-    def _listen(self) -> None:
-        topics = self._config.topics
+    def _heard_topics(self) -> dict[str, tuple[Topic, type, QoSProfile]]:
+        """Return what to listen to, by name."""
+        found: dict[str, tuple[Topic, type, QoSProfile]] = {}
         for hand in self._config.hand_names:
             if self._config.source != JOINT_STATES:
-                self._subscribe(Transition, f"/{hand}/{TRANSITIONS}", TRANSITIONS_QOS)
+                name = f"/{hand}/{TRANSITIONS}"
+                found[name] = installed_topic(name, TRANSITION), Transition, TRANSITIONS_QOS
                 continue
-            states, command = topics.of_hand(hand)
-            self._subscribe(JointState, states, JOINT_STATES_QOS, STATE_TYPE)
-            self._subscribe(JointTrajectory, command, JOINT_COMMAND_QOS, COMMAND_TYPE)
+            states, command = self._config.topics.of_hand(hand)
+            topic = installed_topic(command, COMMAND_TYPE)
+            found[states] = installed_topic(states, STATE_TYPE), JointState, JOINT_STATES_QOS
+            found[command] = topic, JointTrajectory, JOINT_COMMAND_QOS
+        return found
 
-    def _subscribe(self, kind: type, name: str, qos: QoSProfile, joints: str = "") -> None:
-        # Nothing is pushed out by what comes behind it: a player that is faster has to wait.
-        patient = QoSProfile(
-            history=HistoryPolicy.KEEP_ALL, reliability=qos.reliability, durability=qos.durability
-        )
-        heard: Any = self._on_transition
-        if joints:
-            heard = partial(self._on_joints, installed_topic(name, joints))
-        self.create_subscription(kind, name, heard, patient, raw=True)
-        self.get_logger().info(f"listening to {name}")
+    def _listen(self) -> None:
+        for name, (topic, kind, qos) in self._topics.items():
+            # Nothing is pushed out by what comes behind it: a player that is faster has to wait.
+            patient = QoSProfile(
+                history=HistoryPolicy.KEEP_ALL,
+                reliability=qos.reliability,
+                durability=qos.durability,
+            )
+            heard: Any = partial(self._on_message, topic)
+            self.create_subscription(kind, name, heard, patient, raw=True)
+            self.get_logger().info(f"listening to {name}")
 
-    def _on_transition(self, data: bytes, info: Mapping[str, int]) -> None:
-        try:
-            self._add([parse_transition(data)])
-        except TransitionWireError as error:
-            raise NodeError(str(error)) from error
-
-    def _on_joints(self, topic: Any, data: bytes, info: Mapping[str, int]) -> None:
-        received = info["received_timestamp"]
-        message = BagMessage(topic, received, info["source_timestamp"], data)
-        self._add(self._joints.add(message))
-
-    def _add(self, records: Sequence[TransitionRecord]) -> None:
+    def _on_message(self, topic: Topic, data: bytes, info: Mapping[str, int]) -> None:
         self._heard += 1
-        for record in records:
-            self._stream.add(record)
+        # Not every middleware tells it.
+        published = info["source_timestamp"] or info["received_timestamp"]
+        message = BagMessage(topic, published, published, data)
+        self._take(self._order.add(topic.name, published, message))
+
+    def _take(self, messages: Sequence[BagMessage]) -> None:
+        for message in messages:
+            for record in self._records(message, self._joints):
+                self._stream.add(record)
+        late = self._order.late
+        if late > self._shown_late:
+            self._shown_late = late
+            self.get_logger().warning(_late_text(late), throttle_duration_sec=1.0)
         gaps = self._stream.num_gaps
         if gaps > self._shown_gaps:
             self._shown_gaps = gaps
             text = f"{gaps} transitions are missing: not all that was published has come"
             self.get_logger().error(text, throttle_duration_sec=1.0)
+
+    def _records(self, message: BagMessage, joints: JointMessages) -> list[TransitionRecord]:
+        if self._config.source == JOINT_STATES:
+            return joints.add(message)
+        try:
+            return [parse_transition(message.data)]
+        except TransitionWireError as error:
+            raise NodeError(str(error)) from error
 
     async def _on_fit(
         self, request: Trigger.Request, response: Trigger.Response
@@ -138,9 +162,12 @@ class DensityFitterNode(Node):
         return response
 
     def _start(self) -> FitWork:
-        """Begin a fit in its thread, also to what the assembly still keeps back."""
-        stream = copy.deepcopy(self._stream)
-        for record in copy.deepcopy(self._joints).finish():
+        """Begin a fit in its thread, also to what is still kept back."""
+        stream, joints = copy.deepcopy(self._stream), copy.deepcopy(self._joints)
+        for message in copy.deepcopy(self._order).rest():
+            for record in self._records(message, joints):
+                stream.add(record)
+        for record in joints.finish():
             stream.add(record)
         origin = {"hands": list(self._config.hand_names), "from": self._config.source}
         self._work = FitWork(stream, self._out, origin)
@@ -148,6 +175,7 @@ class DensityFitterNode(Node):
         return self._work
 
     def _on_beat(self) -> None:
+        self._take(self._order.beat())
         if self._work is not None:
             if not self._work.is_alive():
                 self._end(self._work)
@@ -182,20 +210,32 @@ class DensityFitterNode(Node):
             values[f"{hand}/transitions"] = counts.transitions
             values[f"{hand}/gaps"] = counts.gaps
             values[f"{hand}/recordings"] = counts.recordings
+            values[f"{hand}/doubles"] = counts.doubles
         for hand, assembler in self._joints.assemblers.items():
             values[f"{hand}/joint states"] = assembler.states
             values[f"{hand}/joint commands"] = assembler.commands
             values[f"{hand}/joint states refused"] = assembler.refused
+        values["messages out of order"] = self._order.late
         message = "listening"
         if self._work is not None:
             message = "fitting"
             values["fit"] = f"{self._work.steps} of {self._work.total_steps} steps"
-        if self._stream.num_gaps:
-            message += f"; {self._stream.num_gaps} transitions never came"
+        if self._stream.num_gaps or self._order.late:
+            if self._stream.num_gaps:
+                message += f"; {self._stream.num_gaps} transitions never came"
+            if self._order.late:
+                message += f"; {_late_text(self._order.late)}"
             return Level.WARN, message, values
         if not self._heard:
             return Level.WARN, "nothing has come yet; is something published?", values
         return Level.OK, message, values
+
+
+def _late_text(late: int) -> str:
+    return (
+        f"{late} messages came more than {PATIENCE * BEAT:.0f} s behind others that were "
+        "published later, on another topic: a file may give other models"
+    )
 
 
 def main(args: Sequence[str] | None = None) -> int:

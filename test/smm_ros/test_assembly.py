@@ -114,6 +114,15 @@ def test_of_two_commands_for_one_state_the_first_counts_as_for_the_hand(told):
     np.testing.assert_allclose(found, RESET_POSE, atol=1e-6)
 
 
+def test_a_command_before_the_first_state_does_not_settle_how_commands_answer(told):
+    """As where a recorder finds the commands first: theirs is by stamp all the same."""
+    told.command(at(-1))
+    told.see(at(0))
+    play(told, 1, 3)
+    told.see(*periods(4, 9))
+    assert told.finish() == [(at(1), 0, 0, False), (at(2), 0, 1, True)]
+
+
 def test_the_last_state_of_an_episode_is_not_gone_on_from(told):
     play(told, 0, 2)
     told.see(*periods(3, 9))  # a reset, or a hand that waits

@@ -123,8 +123,11 @@ def models(folder, name="topics"):
 def test_transitions_over_topics_give_the_models_of_the_file_bit_for_bit(
     player, start, tmp_path, make_record
 ):
-    """By silence: it fits, writes and ends by itself with status 0."""
-    messages = list(transitions(make_record, 900))
+    """By silence: it fits, writes and ends by itself with status 0. The numbers begin again."""
+    messages = list(transitions(make_record, 600))
+    for name, message in transitions(make_record, 300):
+        message.policy_version = 7
+        messages += [(name, message)] * 2
     expected = bag(tmp_path, messages)
     node = start(fit_after=3.0)
     player.wait("transitions")
@@ -136,7 +139,8 @@ def test_transitions_over_topics_give_the_models_of_the_file_bit_for_bit(
     )
     for name in ("figures", "hands", "settings", "notes"):
         assert told[name] == of_file[name]
-    assert told["hands"]["dclaw"]["transitions"] == 900
+    hand = told["hands"]["dclaw"]
+    assert hand == {"transitions": 900, "gaps": 0, "recordings": 2, "doubles": 300}
     assert "-E log q of those held out" in node.output
 
 
