@@ -10,6 +10,7 @@ from smm_ros.bag.mcap_file import BagError, Topic
 from smm_ros.bag.reading import TRANSITION, BagMessage
 from smm_ros.interfaces import MARKS, RECORDER_NODE
 from smm_ros.records import TransitionRecord
+from smm_ros.transition_runs import TransitionRuns
 from smm_ros.transition_wire import TransitionWireError, parse_transition
 
 _DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
@@ -68,14 +69,16 @@ class HandDigest:
     """One hand's transitions."""
 
     num_transitions: int = 0
+    num_runs: int = 0
+    """How often the numbers begin."""
     first: int = -1
     """Lowest sequence number; -1 where there is none, as for the highest."""
     last: int = -1
     num_missing: int = 0
-    """Transitions missing between the first and the last."""
+    """Transitions missing between the first and the last of a run."""
     num_gaps: int = 0
     num_repeated: int = 0
-    """Transitions whose number, or a higher one, had been there before."""
+    """Transitions that came again, or too late."""
     gaps: list[Gap] = field(default_factory=list)
     complete: Counter[int] = field(default_factory=Counter)
     """Episodes from their first step to their end, by number of steps."""
@@ -87,28 +90,30 @@ class HandDigest:
     """Transitions by skill."""
     policy_versions: Counter[int] = field(default_factory=Counter)
     """Transitions by policy version."""
+    _next: int = 0
     _episode: int | None = None
     _steps: int = 0
     _is_whole: bool = True
     _is_ended: bool = False
 
-    def see(self, record: TransitionRecord, log_time_ns: int) -> None:
-        """Count a transition."""
-        if record.sequence <= self.last:
-            self.num_repeated += 1
-            return
-        missing = record.sequence - self.last - 1 if self.num_transitions else 0
+    def see(self, record: TransitionRecord, log_time_ns: int, run: int) -> None:
+        """Count a transition that is new, of a run of the hand, 0 being the first."""
+        if run >= self.num_runs:
+            self.end_episode()
+            self.num_runs, self._next = run + 1, record.sequence
+        missing = record.sequence - self._next
         if missing:
             self.num_missing += missing
             self.num_gaps += 1
             if len(self.gaps) < MAX_GAPS:
-                self.gaps.append(Gap(self.last + 1, record.sequence - 1, log_time_ns))
+                self.gaps.append(Gap(self._next, record.sequence - 1, log_time_ns))
             self._is_whole &= self._is_ended
         if record.episode != self._episode:
             self.end_episode()
             self._episode, self._is_whole = record.episode, record.step == 0
-        self.first = record.sequence if self.num_transitions == 0 else self.first
-        self.last = record.sequence
+        self.first = min(self.first, record.sequence) if self.num_transitions else record.sequence
+        self.last = max(self.last, record.sequence)
+        self._next = record.sequence + 1
         self.num_transitions += 1
         self._steps += 1
         self._is_ended = record.terminated or record.truncated
@@ -139,6 +144,7 @@ class Digest:
         self.marks: list[Mark] = []
         self.unreadable: Counter[str] = Counter()
         """Transitions and reports that could not be read, by topic."""
+        self._runs = TransitionRuns()
         self._dropped_before = 0
         self._dropped_now: dict[str, int] = {}  # by the recorder's full name
 
@@ -172,9 +178,7 @@ class Digest:
         self.topics[key].see(message)
         try:
             if topic.type == TRANSITION:
-                record = parse_transition(message.data)
-                hand = self.hands.setdefault(record.hand, HandDigest())
-                hand.see(record, message.log_time_ns)
+                self._see_transition(parse_transition(message.data), message.log_time_ns)
             elif topic.type == _DIAGNOSTICS:
                 self._see_report(message)
             elif topic.type == _LOG and topic.name.rpartition("/")[2] == MARKS:
@@ -186,6 +190,13 @@ class Digest:
         """Count the episodes that the bag ends in."""
         for hand in self.hands.values():
             hand.end_episode()
+
+    def _see_transition(self, record: TransitionRecord, log_time_ns: int) -> None:
+        hand = self.hands.setdefault(record.hand, HandDigest())
+        if self._runs.take_record(record):
+            hand.see(record, log_time_ns, self._runs.next[record.hand].run)
+        else:
+            hand.num_repeated += 1
 
     def _see_mark(self, message: BagMessage) -> None:
         if len(self.marks) < MAX_MARKS:

@@ -116,6 +116,7 @@ def as_plain(info: BagInfo) -> dict[str, Any]:
 def _hand_as_plain(hand: HandDigest) -> dict[str, Any]:
     return {
         "num_transitions": hand.num_transitions,
+        "num_runs": hand.num_runs,
         "first": hand.first,
         "last": hand.last,
         "num_missing": hand.num_missing,
@@ -211,6 +212,8 @@ def _topic_table(digest: Digest) -> Table:
 
 def _hand_table(hand: HandDigest) -> Table:
     transitions = f"{hand.num_transitions:,}, numbers {hand.first:,} to {hand.last:,}"
+    if hand.num_runs > 1:
+        transitions += f", in {hand.num_runs:,} runs"
     if hand.num_repeated:
         transitions += f"; {hand.num_repeated:,} more came twice or late"
     kinds = ("complete", "interrupted", "torn")

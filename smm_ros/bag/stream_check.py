@@ -17,6 +17,7 @@ from smm_ros.bag.salvage import Salvaged
 from smm_ros.bag.topics import installed_topic
 from smm_ros.dclaw.spec import CONTROL_PERIOD
 from smm_ros.records import TransitionRecord
+from smm_ros.transition_runs import TransitionRuns
 from smm_ros.transition_wire import parse_transition
 
 _MISSED_NS = round(1.1e9 * CONTROL_PERIOD)
@@ -34,6 +35,7 @@ class StreamCheck:
         self._decoders: dict[Topic, Callable[[bytes], Any] | None] = {}
         self._types: dict[str, Topic] = {}
         self._hands: dict[str, TransitionRecord] = {}
+        self._runs = TransitionRuns()
 
     def see(self, found: Salvaged, path: Path) -> None:
         """Look at one message of a file."""
@@ -85,12 +87,17 @@ class StreamCheck:
         if not (_is_finite(record) and math.isfinite(record.log_p_shaping)):
             self._findings.error("numbers", path, place, "a number is infinite or not a number")
         before = self._hands.get(record.hand)
-        if before is not None and record.sequence <= before.sequence:
+        if not self._runs.take_record(record):
+            assert before is not None
             text = f"number {record.sequence} comes again, behind {before.sequence}"
             self._findings.warn("repeated", path, place, text, "readers pass it over")
             return
         self._hands[record.hand] = record
         if before is None:
+            return
+        if record.sequence <= before.sequence:
+            text = f"the numbers begin again, behind {before.sequence}"
+            self._findings.warn("another run", path, place, text, "readers take it for one")
             return
         if record.sequence > before.sequence + 1:
             missing = record.sequence - before.sequence - 1

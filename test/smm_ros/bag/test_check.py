@@ -113,6 +113,12 @@ def test_gaps_and_repetitions_are_warnings_and_states_apart_in_time_need_not_fol
     assert main([str(path)]) == 0
 
 
+def test_another_run_whose_numbers_begin_again_is_a_warning(tmp_path, explore, write_bag):
+    again = [replace(r, sequence=r.sequence - 50) for r in explore(episodes=2, first_sequence=50)]
+    path = write_bag(tmp_path / "run", [*explore(episodes=1), *again])
+    assert findings(path) == [("warning", "dclaw 0", "the numbers begin again, behind 4")]
+
+
 def test_many_of_a_kind_are_counted(tmp_path, explore, write_bag):
     records = [replace(r, stamp_ns=0) for r in explore(episodes=1, steps=500)]
     found, num_messages = check(write_bag(tmp_path / "run", records))

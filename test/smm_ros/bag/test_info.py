@@ -63,6 +63,22 @@ def test_gaps_have_their_place_and_repetitions_are_counted(tmp_path, capsys, exp
     assert hand["gaps"] == [{"first": 8, "last": 11, "log_time_ns": records[12].stamp_ns}]
 
 
+def test_runs_whose_numbers_begin_again_are_counted_each_by_itself(
+    tmp_path, capsys, explore, write_bag
+):
+    again = [replace(r, sequence=r.sequence - 50) for r in explore(first_sequence=50)]
+    folder = write_bag(tmp_path / "run", [*explore()[:8], *again[:3], *again[4:]])
+    _, found, _ = info(capsys, folder)
+    hand = found["hands"]["dclaw"]
+    assert (hand["num_transitions"], hand["num_runs"], hand["num_repeated"]) == (22, 2, 0)
+    assert (hand["first"], hand["last"]) == (0, 14)
+    assert [(gap["first"], gap["last"]) for gap in hand["gaps"]] == [(3, 3)]
+    episodes = [hand[f"{kind}_episodes"] for kind in ("complete", "interrupted", "torn")]
+    assert episodes == [{"5": 3}, {"3": 1}, {"4": 1}]
+    assert main([str(folder)]) == 0
+    assert "22, numbers 0 to 14, in 2 runs" in capsys.readouterr().out
+
+
 def test_each_hand_is_counted_by_itself(tmp_path, capsys, explore, write_bag):
     records = [r for pair in zip(explore("left"), explore("right"), strict=True) for r in pair]
     _, found, _ = info(capsys, write_bag(tmp_path / "run", records, ["left", "right"]))
