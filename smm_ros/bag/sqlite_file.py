@@ -81,7 +81,7 @@ class SqliteScan:
                     yield self._row(raw, topics)
                 if passed != expected:
                     raise self._damaged(f"its index leads to {passed} of {expected} messages")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             place = "" if last is None else f" behind message {last}"
             raise self._damaged(f"{error}{place}") from error
 
@@ -119,7 +119,7 @@ class SqliteScan:
         try:
             with opened(self.path, self.shown) as database:
                 found = [row[0] for row in database.execute("PRAGMA integrity_check(100)")]
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             return [str(error)]
         return [] if found == ["ok"] else found
 

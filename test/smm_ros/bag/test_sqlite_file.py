@@ -178,6 +178,14 @@ def test_a_table_of_topics_with_a_wrong_column_is_damage(tmp_path):
         list(read_messages(tmp_path))
 
 
+def test_a_name_that_is_no_text_is_damage(tmp_path):
+    create(tmp_path / "run_0.db3", range(3)).close()
+    path = tmp_path / "run_0.db3"
+    path.write_bytes(path.read_bytes().replace(b"timestamp_idx", b"timestamp_id\xce"))
+    with pytest.raises(BagError, match="is damaged"):
+        list(read_messages(tmp_path))
+
+
 def test_another_serialisation_is_refused(tmp_path):
     create(tmp_path / "run_0.db3", range(3), encoding="protobuf").close()
     with pytest.raises(BagError, match="'protobuf', expected 'cdr'"):
