@@ -2,6 +2,8 @@
 
 import math
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -124,6 +126,23 @@ def test_ctrl_c_eases_out_and_a_second_one_stops_the_hand(recorded, hand, drive,
     assert command.status() == 130
     assert "stopped: torque is off until clear_stop" in command.said
     ros.wait_for(lambda: stopped[-1].data, what="the stop")
+
+
+def test_where_its_terminal_is_closed_it_eases_out(recorded, hand, ros):
+    _, states = hand(real_time_factor=0.5)
+    command = subprocess.Popen(
+        [sys.executable, "-m", "smm_ros.bag.replay.drive", str(recorded)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    while b"playing" not in command.stderr.readline():
+        assert command.poll() is None
+    command.stderr.close()
+    ros.spin(0.5)
+    command.send_signal(signal.SIGHUP)
+    assert "interrupted" in command.stdout.read().decode()
+    assert command.wait() == 130
+    ros.spin(0.3)
+    np.testing.assert_allclose(pose(states), RESET_POSE, atol=math.radians(10))
 
 
 def test_a_stop_or_another_node_ends_it_with_the_hand_s_words(recorded, hand, drive, ros):
