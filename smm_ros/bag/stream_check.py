@@ -97,7 +97,7 @@ class StreamCheck:
             return
         if record.sequence <= before.sequence:
             text = f"the numbers begin again, behind {before.sequence}"
-            self._findings.warn("another run", path, place, text, "readers take it for another run")
+            self._findings.warn("another run", path, place, text, "readers begin anew")
             return
         if record.sequence > before.sequence + 1:
             missing = record.sequence - before.sequence - 1
