@@ -16,7 +16,7 @@ from smm_ros.watch import Watch, make_view
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a graph to its end; return 0 if it ended well."""
-    options = _parser().parse_args(argv)
+    options = _parser().parse_intermixed_args(argv)
     try:
         if options.show_args:
             print(describe_arguments(options.graph))

@@ -110,7 +110,9 @@ def _check_path(path: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = OptionParser(prog="smm states", description=__doc__)
-    parser.add_argument("bag", type=Path, help="folder of a bag, or one MCAP file")
+    parser.add_argument(
+        "bag", type=Path, metavar="PATH", help="folder of a bag, or one of its files"
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("states.npy"), help="new .npy file (default %(default)s)"
     )

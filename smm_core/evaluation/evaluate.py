@@ -237,10 +237,18 @@ class Evaluation:
         if policy == RANDOM or (learner.updates and kept and not is_first_alone):
             return
         played = "the policy that learning begins with" if kept else "uniformly random actions"
-        self._note(
-            f"policy {policy!r} of {self.runs.folder} is untrained: it plays {played}, after "
+        learnt = (
             f"{learner.steps} steps of which the first {learner.config.random_steps} are random "
             "(random_steps)"
+        )
+        if learner.off_line_updates and not learner.steps:
+            learnt = (
+                f"{learner.updates} updates on fixed data; others are kept each snapshot_period "
+                "updates"
+            )
+        self._note(
+            f"policy {policy!r} of {self.runs.folder} is untrained: it plays {played}, after "
+            f"{learnt}"
         )
 
     def _describe_target(self) -> None:

@@ -26,14 +26,14 @@ def new_folder(out: Path) -> Iterator[Path]:
     out = out.expanduser().absolute()
     partial = out.with_name(f"{out.name}.partial")
     if os.path.lexists(out):
-        raise FolderError(f"{out} exists; name another folder with --out")
+        raise FolderError(f"{out} exists; name another folder as out")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         partial.mkdir()
     except FileExistsError:
         raise FolderError(
             f"{partial} exists: it is being written, or was left by a process that was killed; "
-            "remove it, or name another folder with --out"
+            "remove it, or name another folder as out"
         ) from None
     try:
         yield partial / out.name

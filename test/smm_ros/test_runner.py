@@ -156,6 +156,7 @@ def test_arguments_are_shown_with_description_and_default(capsys):
         (["dclaw_hardware", "sm:=true"], "did you mean 'sim'"),
         (["dclaw_hardware", "sim=true"], "write NAME:=VALUE"),
         (["dclaw"], "did you mean 'dclaw_hardware'"),
+        (["dclaw_hardware", "--no-watch", "sm:=true"], "did you mean 'sim'"),
     ],
 )
 def test_what_can_not_be_started_is_one_line_and_status_two(capsys, words, error):

@@ -59,6 +59,15 @@ def test_the_same_seed_gives_the_same_policy_and_another_seed_another(learn):
     assert first == second != other
 
 
+def test_a_run_that_has_kept_no_policy_but_the_first_is_told_in_its_own_words(learn):
+    training, _, _ = learn(updates=2)
+    runs = open_runs(training.folder.path)
+    evaluate(runs, AVERAGE, EvaluateConfig(episodes=2))
+    (note,) = (note for note in runs.notes if "untrained" in note)
+    assert "after 2 updates on fixed data" in note
+    assert "random_steps" not in note
+
+
 @pytest.mark.parametrize("run", [0, 1])
 def test_a_run_is_learnt_as_if_it_were_alone(learn, run):
     _, together, _ = learn("many", seed=3, runs=2)

@@ -214,7 +214,7 @@ def test_nothing_is_written_over(fit, recorded_run, tmp_path):
     (tmp_path / "fit").mkdir()
     status, folder, said = fit(recorded_run.path)
     assert status == 1
-    assert "exists; name another folder with --out" in said
+    assert "exists; name another folder as out" in said
     assert not list(folder.iterdir())
 
 
