@@ -56,8 +56,8 @@ class Outlet:
 
     def publish(self, data: bytes) -> None:
         """Send one message."""
+        self.count += 1  # first: Ctrl-C may come as soon as the message is out
         self._publisher.publish(data)
-        self.count += 1
 
     def publish_in_turn(self, data: bytes, beat: Callable[[], None]) -> None:
         """Send one message once the window before it has arrived at all reliable subscribers.
