@@ -19,7 +19,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         "--hand",
         action="append",
         default=[],
-        type=_hand,
+        type=hand_name,
         metavar="NAME",
         help="take the transitions of this hand only; may be given again (default: all hands)",
     )
@@ -67,5 +67,6 @@ def sources_of(options: argparse.Namespace) -> list[TransitionSource]:
     return [TransitionSource(path, options.source, topics, options.hand) for path in options.paths]
 
 
-def _hand(text: str) -> str:
+def hand_name(text: str) -> str:
+    """Return a hand's name as transitions have it: without slashes around it."""
     return text.strip("/")

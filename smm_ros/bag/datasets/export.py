@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from smm_core.config import ConfigError
 from smm_core.options import OptionParser
+from smm_ros.bag.datasets.conversion import Conversion, Tell, convert
 from smm_ros.bag.datasets.dataset import (
     BROKEN_EPISODES,
     EVERYTHING,
     SPLIT,
     Choice,
-    DatasetError,
     DatasetReport,
     SegmentReading,
 )
-from smm_ros.bag.new_folder import FolderError, new_folder
-from smm_ros.bag.reading import BagError
+from smm_ros.bag.new_folder import new_folder
 from smm_ros.bag.source_options import add_source_options, joint_topics
 
 FORMATS = {
@@ -38,31 +31,15 @@ FORMATS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the dataset and return the exit status."""
     options = _parser().parse_args(argv)
-    start = time.monotonic()
-    try:
+
+    def work(tell: Tell) -> Conversion:
         topics = joint_topics(options)
         choice = Choice(options.hand, options.broken_episodes, options.source, topics)
-        with Console(stderr=True).status("") as status:
-            report = export(
-                options.paths,
-                options.to,
-                options.out,
-                choice,
-                lambda transitions: status.update(f"{transitions} transitions"),
-            )
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    except (BagError, ConfigError, DatasetError, FolderError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    seconds = time.monotonic() - start
-    if options.json:
-        print(json.dumps(vars(report) | {"hands": sorted(report.hands), "out": str(options.out)}))
-        return 0
-    print(f"wrote {report.transitions} transitions to {options.out} in {seconds:.1f} s")
-    print("\n".join(_told(report, options.broken_episodes)))
-    return 0
+        report = export(options.paths, options.to, options.out, choice, tell)
+        figures = vars(report) | {"hands": sorted(report.hands)}
+        return Conversion(report.transitions, _told(report, options.broken_episodes), figures)
+
+    return convert(work, options.out, options.json)
 
 
 def export(
@@ -70,7 +47,7 @@ def export(
     to: str,
     out: Path,
     choice: Choice = EVERYTHING,
-    tell: Callable[[int], None] = lambda transitions: None,
+    tell: Tell = lambda transitions: None,
 ) -> DatasetReport:
     """Write the transitions of bags into the new folder `out`, in one of FORMATS.
 
@@ -90,23 +67,23 @@ def export(
 def _told(report: DatasetReport, broken_episodes: str) -> list[str]:
     """Return what there is to say about the dataset, a line each."""
     whole = report.episodes - report.broken_episodes
-    told = [f"  {whole} whole episodes of {', '.join(sorted(report.hands))}"]
+    told = [f"{whole} whole episodes of {', '.join(sorted(report.hands))}"]
     if report.broken_episodes and broken_episodes == SPLIT:
         parts = report.segments - whole
-        told.append(f"  {report.broken_episodes} broken episodes, written as {parts} segments")
+        told.append(f"{report.broken_episodes} broken episodes, written as {parts} segments")
     elif report.broken_episodes:
         told.append(
-            f"  {report.broken_episodes} broken episodes left out, {report.left_out} transitions"
+            f"{report.broken_episodes} broken episodes left out, {report.left_out} transitions"
         )
     if report.assembled:
-        told.append(f"  {report.assembled} assembled from joint states and joint commands")
+        told.append(f"{report.assembled} assembled from joint states and joint commands")
     missing = {hand: count for hand, count in report.missing.items() if count}
-    told += [f"  {count} transitions of {hand} are missing" for hand, count in missing.items()]
+    told += [f"{count} transitions of {hand} are missing" for hand, count in missing.items()]
     if report.doubled:
         told.append(
-            f"  {report.doubled} transitions came more than once, or late, and were passed over"
+            f"{report.doubled} transitions came more than once, or late, and were passed over"
         )
-    return told + [f"  {end}" for end in report.torn]
+    return told + report.torn
 
 
 def _parser() -> argparse.ArgumentParser:

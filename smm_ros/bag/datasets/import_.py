@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.validate_topic_name import validate_topic_name
-from rich.console import Console
 
 from smm_core.options import OptionParser
+from smm_ros.bag.datasets.conversion import Conversion, Tell, convert
 from smm_ros.bag.datasets.dataset import DatasetError, DatasetReading
 from smm_ros.bag.datasets.export import FORMATS
-from smm_ros.bag.new_folder import FolderError, new_folder
-from smm_ros.bag.reading import BagError
+from smm_ros.bag.new_folder import new_folder
+from smm_ros.bag.source_options import hand_name
 from smm_ros.bag.topics import installed_topic
 from smm_ros.bag.writer import BagWriter
 from smm_ros.interfaces import TRANSITIONS, TRANSITIONS_QOS
 from smm_ros.records import TransitionRecord
-from smm_ros.transition_wire import TransitionWireError, serialize_transition
+from smm_ros.transition_wire import serialize_transition
 
 _TOLD = 1000
 """Transitions between two calls that tell how many were written."""
@@ -30,24 +29,14 @@ _TOLD = 1000
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the bag and return the exit status."""
     options = _parser().parse_args(argv)
-    try:
+
+    def work(tell: Tell) -> Conversion:
         dataset = open_dataset(options.dataset)
         dataset.choose(options.hand, options.ignore_rewards)
-        with Console(stderr=True).status("") as status:
-            count = import_run(
-                dataset,
-                options.run,
-                options.out,
-                lambda transitions: status.update(f"{transitions} transitions"),
-            )
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    except (BagError, DatasetError, FolderError, TransitionWireError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print("\n  ".join([f"wrote {count} transitions to {options.out}", *dataset.notes]))
-    return 0
+        count = import_run(dataset, options.run, options.out, tell)
+        return Conversion(count, dataset.notes)
+
+    return convert(work, options.out, options.json)
 
 
 def open_dataset(path: Path) -> DatasetReading:
@@ -71,7 +60,7 @@ def import_run(
     dataset: DatasetReading,
     run: int | None,
     out: Path,
-    tell: Callable[[int], None] = lambda transitions: None,
+    tell: Tell = lambda transitions: None,
 ) -> int:
     """Write a run of the dataset (None: its only one) into the new bag `out`; return the count.
 
@@ -153,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
         "exported to; or any Minari dataset of flat observations and bounded flat actions",
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="BAG", help="new folder of the bag"
+        "--out", type=Path, required=True, metavar="FOLDER", help="new folder of the bag"
     )
     parser.add_argument(
         "--run",
@@ -163,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--hand",
+        type=hand_name,
         metavar="NAME",
         help="for a dataset of another origin: whose it shall be (default imported)",
     )
@@ -171,5 +161,8 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="for a dataset of another origin: 0 in place of rewards, which else are taken for "
         "log p_shaping and have to be at most 0",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print what became of it as one JSON object"
     )
     return parser
