@@ -12,7 +12,7 @@ import numpy as np
 
 from smm_ros.records import TransitionRecord
 
-ALL_BELOW, EACH = 1024, 64
+ALL_BELOW, EACH = 256, 64
 """Numbers that are remembered with what they were: all at the beginning, then each such one."""
 
 
@@ -86,21 +86,23 @@ class TransitionRuns:
 
         `record` gives all of it, and is asked only now and then.
         """
-        stream = self._streams.setdefault(hand, _Stream(Place(), sequence))
+        stream = self._streams.get(hand)
+        if stream is None:
+            stream = self._streams[hand] = _Stream(Place(), sequence)
         if sequence < stream.next.sequence:
             if stream.is_double(sequence, stamp_ns, record):
                 self.doubles[hand] += 1
                 return False
             begun = _Stream(Place(stream.next.run + 1, sequence), sequence)
             stream = self._streams[hand] = begun
-        here = Place(stream.next.run, sequence)
-        stream.next, stream.newest_ns = Place(here.run, sequence + 1), stamp_ns
+        run = stream.next.run
+        stream.next, stream.newest_ns = Place(run, sequence + 1), stamp_ns
         if sequence < ALL_BELOW or sequence % EACH == 0:
             stream.known[sequence] = _checksum(record())
         expected = self.next.get(hand, Place())
-        if here < expected:
+        if (run, sequence) < expected:
             return False
-        if here.run == expected.run:
+        if run == expected.run and sequence != expected.sequence:
             self.gaps[hand] += sequence - expected.sequence
         self.next[hand] = stream.next
         return True
