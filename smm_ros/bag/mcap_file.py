@@ -22,7 +22,7 @@ from smm_ros.bag.mcap_records import (
     parse,
     read_summary,
 )
-from smm_ros.bag.mcap_search import SoundRecord, TornError, next_chunk, record_at
+from smm_ros.bag.mcap_search import SoundRecord, TornError, next_chunk, notes_behind, record_at
 
 _LEAST_MESSAGE = MESSAGE.size - RECORD.size
 IDL_HEAD = f"{'=' * 80}\nIDL: "
@@ -237,12 +237,12 @@ class FileScan:
         self.tail = Tail(self.shown, self.end, size - self.end, str(error))
 
     def _is_torn(self, file: BinaryIO, size: int, error: DamageError) -> bool:
-        """Tell whether a crash or a power cut can have left this; never with a chunk behind it."""
+        """Tell whether a crash or a power cut can have left this, and nothing behind it counts."""
         if not isinstance(error, TornError):
             file.seek(self.end)
             # The disk may have lost parts of the last chunk, or of the indexes behind it.
             has_chunk = self._num_chunks or file.read(1) == bytes((Opcode.CHUNK,))
-            if self._num_outside or not has_chunk:
+            if self._num_outside or not has_chunk or notes_behind(file, self.end, size):
                 return False
         return next_chunk(file, self.end + 1, size) == size
 

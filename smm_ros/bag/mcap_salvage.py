@@ -28,7 +28,7 @@ from smm_ros.bag.mcap_records import (
     read_summary,
     split_records,
 )
-from smm_ros.bag.mcap_search import SoundRecord, is_record, next_chunk, record_at
+from smm_ros.bag.mcap_search import SoundRecord, is_record, next_chunk, record_at, record_end
 
 # A schema's or a channel's opcode and a length below 2^24, near the beginning of what is lost.
 _DESCRIPTION_BEGIN = re.compile(rb"[\x03\x04](?=.{3}\x00{5}).{8}", re.DOTALL)
@@ -191,7 +191,7 @@ class McapSalvage:
 
     def _skip(self, file: BinaryIO, offset: int, size: int, error: DamageError) -> int:
         """Note a loss at `offset`; return where to go on."""
-        end = len(MAGIC) if offset == 0 else _end_of(file, offset)
+        end = len(MAGIC) if offset == 0 else record_end(file, offset)
         if end >= size or not is_record(file, end, size):
             end = next_chunk(file, offset + 1, size)
         self._remember(file, offset, end)
@@ -263,11 +263,3 @@ class McapSalvage:
                         return topic
         definition = standard_definition(kinds[0], told)
         return Topic(channel.topic, kinds[0], definition, told, "") if definition else None
-
-
-def _end_of(file: BinaryIO, offset: int) -> int:
-    """Return where the record at `offset` would end by its own word."""
-    file.seek(offset)
-    head = file.read(RECORD.size).ljust(RECORD.size, b"\xff")
-    length: int = RECORD.unpack(head)[1]
-    return offset + RECORD.size + length

@@ -67,6 +67,28 @@ def is_record(file: BinaryIO, offset: int, size: int) -> bool:
     return True
 
 
+def record_end(file: BinaryIO, offset: int) -> int:
+    """Return where the record at `offset` ends by its own word."""
+    file.seek(offset)
+    head = file.read(RECORD.size).ljust(RECORD.size, b"\xff")
+    length: int = RECORD.unpack(head)[1]
+    return offset + RECORD.size + length
+
+
+def notes_behind(file: BinaryIO, offset: int, size: int) -> bool:
+    """Tell whether whole records with one of metadata follow what is damaged at `offset`."""
+    at = record_end(file, offset)
+    while at < size:
+        try:
+            record = record_at(file, at, size)
+        except DamageError:
+            return False
+        if record.opcode == Opcode.METADATA:
+            return True
+        at = record.end
+    return False
+
+
 def next_chunk(file: BinaryIO, offset: int, size: int) -> int:
     """Return where the next whole chunk begins, or the size where there is none."""
     # Read in blocks: the file may be cut while it is looked at, which a mapping does not survive.

@@ -156,6 +156,23 @@ def test_a_torn_file_whose_count_of_losses_is_damaged_is_left_alone(tmp_path, cr
     assert "does not hold its checksum" in writer.notes[0]
 
 
+def test_a_torn_file_that_tells_of_losses_behind_the_damage_is_left_alone(tmp_path, crash):
+    folder = tmp_path / "run"
+    writer = write(folder, range(10))
+    writer.lose({"dropped": 4})
+    writer.flush()
+    crash(writer)
+    path = folder / "run_0.mcap"
+    (place,) = (place for place, _ in FileScan(path).chunks())
+    data = bytearray(path.read_bytes())
+    data[place.chunk_start_offset + place.chunk_length + 11] ^= 1  # a length within its index
+    path.write_bytes(data)
+    writer = BagWriter(folder, [STATES])
+    writer.close()
+    assert "run_0.mcap is damaged" in writer.notes[0]
+    assert path.read_bytes() == data
+
+
 def test_another_tool_s_torn_file_without_a_whole_message_is_left_alone(tmp_path):
     path = tmp_path / "run_0.mcap"
     with path.open("wb") as file:
