@@ -33,6 +33,7 @@ from smm_core.rollout import Rollout
 from smm_core.run_folder import RunFolder
 from smm_core.transitions import Transition
 from smm_ros.bag.offline.experience import Experience
+from smm_ros.bag.transition_source import TransitionSource
 
 CONFIG = Path(__file__).resolve().parent.parent / "config" / "train_dclaw.yaml"
 ENV = "smm_ros/DClawExplore-v0"
@@ -101,7 +102,7 @@ def _learn(options: argparse.Namespace, data: str, weight: float, folder: Path) 
     if data == RANDOM_DATA:
         training.fill(random_transitions(STEPS))
     else:
-        training.fill(Experience(options.bag, training.layout))
+        training.fill(Experience(TransitionSource(options.bag), training.layout))
     training.run(lambda m: print(f"{folder.name}: {m['updates']} updates", flush=True))
 
 

@@ -35,6 +35,7 @@ from smm_core.options import read_yaml
 from smm_core.rollout import Rollout
 from smm_core.transitions import Transition
 from smm_ros.bag.offline.experience import Experience
+from smm_ros.bag.transition_source import TransitionSource
 
 NOTHING, RANDOM_DATA, BAG_DATA = "nothing", "random actions", "training run"
 CASES: dict[str, dict[str, Any]] = {
@@ -109,7 +110,7 @@ def _prepared(options: argparse.Namespace, case: Mapping[str, Any]) -> Learner:
     training = OffLineTraining(config, options.folder / "none")
     data: dict[str, Iterable[Transition]] = {
         RANDOM_DATA: random_transitions(STEPS),
-        BAG_DATA: Experience(options.bag, training.layout),
+        BAG_DATA: Experience(TransitionSource(options.bag), training.layout),
     }
     if case["data"] in data:
         training.fill(data[case["data"]])
