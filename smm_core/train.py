@@ -31,23 +31,29 @@ CHANGEABLE = ("steps", "threads", "report_period", "checkpoint_period")
 
 
 @dataclass(frozen=True)
-class TrainConfig(Config):
-    """One in-process training."""
+class RunsConfig(Config):
+    """What is learnt in one run or several at once, from steps or from fixed data."""
 
-    env: str = option("", "gymnasium id of the environment")
+    env: str = option("", "gymnasium id of the environment, or of that which the data are of")
     env_options: tuple[str, ...] = option((), "arguments of the environment, NAME=VALUE each")
-    steps: int = option(20_000, "environment steps of each run", low=1)
     seed: int = option(0, "seed of the first run; run i uses seed + i", low=0)
     runs: int = option(1, "runs learnt at once, each as if it were alone", low=1)
     threads: int = option(1, "threads of torch", low=1)
-    report_period: int = option(500, "environment steps between reports", low=1)
-    checkpoint_period: int = option(10_000, "environment steps between checkpoints", low=1)
     learner: LearnerConfig = option(LearnerConfig(), "what is learnt")
 
     @property
     def seeds(self) -> range:
         """The seed of each run."""
         return range(self.seed, self.seed + self.runs)
+
+
+@dataclass(frozen=True)
+class TrainConfig(RunsConfig):
+    """One in-process training."""
+
+    steps: int = option(20_000, "environment steps of each run", low=1)
+    report_period: int = option(500, "environment steps between reports", low=1)
+    checkpoint_period: int = option(10_000, "environment steps between checkpoints", low=1)
 
 
 class DivergedError(RuntimeError):

@@ -13,13 +13,20 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from smm_core import checkpoint
-from smm_core.config import Config, ConfigError, option, to_mapping
+from smm_core.config import ConfigError, option, to_mapping
 from smm_core.environments import layout_of, make_env, read_env_options
 from smm_core.evaluation.metrics import angle_entropies
-from smm_core.learner import Learner, LearnerConfig
+from smm_core.learner import Learner
 from smm_core.networks import skill_onehot
 from smm_core.run_folder import RunFolder
-from smm_core.train import Metrics, Report, check_finite, with_env_defaults, write_curves
+from smm_core.train import (
+    Metrics,
+    Report,
+    RunsConfig,
+    check_finite,
+    with_env_defaults,
+    write_curves,
+)
 from smm_core.transitions import Layout, Transition
 
 LOOKED_AT = 1024
@@ -27,26 +34,15 @@ LOOKED_AT = 1024
 
 
 @dataclass(frozen=True)
-class OffLineConfig(Config):
-    """One training on fixed data."""
+class OffLineConfig(RunsConfig):
+    """One training on fixed data; the environment is not played in."""
 
-    env: str = option("", "gymnasium id of the environment that the data are of; not played in")
-    env_options: tuple[str, ...] = option((), "arguments of the environment, NAME=VALUE each")
     data: tuple[str, ...] = option((), "where the data are from")
     updates: int = option(10_000, "updates of the policy", low=1)
     warm_up: int = option(0, "updates of density and discriminator before the first", low=0)
     snapshot_period: int = option(100, "updates between policies kept for the average", low=1)
-    seed: int = option(0, "seed of the first run; run i uses seed + i", low=0)
-    runs: int = option(1, "runs learnt at once, each as if it were alone", low=1)
-    threads: int = option(1, "threads of torch", low=1)
     report_period: int = option(500, "updates between reports", low=1)
     checkpoint_period: int = option(5000, "updates between checkpoints", low=1)
-    learner: LearnerConfig = option(LearnerConfig(), "what is learnt")
-
-    @property
-    def seeds(self) -> range:
-        """The seed of each run."""
-        return range(self.seed, self.seed + self.runs)
 
 
 class OffLineTraining:
