@@ -37,6 +37,19 @@ def test_whole_episodes_are_held_out(make_samples):
     assert 70 < len(kept) < 130
 
 
+def test_what_is_next_to_the_other_part_is_in_neither(make_samples):
+    samples, obs = make_samples(0, held_out=0.5), np.array([0.0, 1.0, 0.0], np.float32)
+    names = [f"stretch {number}" for number in range(200)]
+    for before, name in zip(names, names[1:], strict=False):
+        samples.add(obs, 0, 0.0, name, before)
+    samples.add(obs, 0, 0.0, names[0])
+    samples = samples.copy()
+    sides = [is_held_out(samples.config.seed, name, 0.5) for name in names]
+    differ = sum(a != b for a, b in zip(sides, sides[1:], strict=False))
+    assert samples.beside == differ > 0
+    assert samples.train.seen + samples.held_out.seen == 200 - differ
+
+
 def test_the_share_held_out_is_as_asked_and_depends_on_the_seed():
     found = [[is_held_out(seed, f"hand {n}", 0.2) for n in range(5000)] for seed in range(2)]
     assert all(abs(np.mean(values) - 0.2) < 0.03 for values in found)

@@ -134,3 +134,14 @@ def test_a_packed_file_that_is_cut_short_gives_its_beginning_and_a_reason(tmp_pa
             assert (content.stat().st_size == len(plain)) == (not trouble)
             assert trouble in said
     assert not content.exists()
+
+
+def test_a_file_that_is_named_twice_is_refused_by_whatever_names(tmp_path):
+    (tmp_path / "bag").mkdir()
+    file = tmp_path / "bag" / "bag_0.mcap"
+    file.write_bytes(b"")
+    (tmp_path / "link.mcap").symlink_to(file)
+    (tmp_path / "hard.mcap").hardlink_to(file)
+    for again in (tmp_path / "bag", file, tmp_path / "link.mcap", tmp_path / "hard.mcap"):
+        with pytest.raises(BagError, match="name each file once"):
+            find_files([tmp_path / "bag", again])
