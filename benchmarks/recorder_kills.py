@@ -258,8 +258,7 @@ class Session:
 
 def _found_at(messages: list[Sent], begin: int) -> float:
     """Return when the publisher found the reader that began after `begin`, ns; never: infinity."""
-    before = max((m.readers for m in messages if m.at < begin), default=0)
-    return min((m.at - 1 for m in messages if m.readers > before), default=float("inf"))
+    return min((m.found for m in messages if m.found > begin), default=float("inf"))
 
 
 def _messages(bag: Path) -> Iterator[tuple[str, int, int]]:

@@ -44,8 +44,8 @@ class Sent(NamedTuple):
     number: int
     at: int
     """ns."""
-    readers: int
-    """How many the topic had found by then, with those that are gone."""
+    found: int
+    """When its topic had found the newest of its readers, ns; 0 for none."""
 
 
 class Traffic:
@@ -57,7 +57,7 @@ class Traffic:
         self._node = Node("traffic", namespace=HAND)
         self._log = log.open("w")
         self._numbers: dict[str, int] = defaultdict(int)
-        self._readers: dict[str, int] = defaultdict(int)
+        self._found: dict[str, int] = defaultdict(int)
         self._rng = np.random.default_rng(0)
         self._observation = self._rng.normal(size=12).astype(np.float32)
         make = self._publisher
@@ -76,7 +76,8 @@ class Traffic:
 
     def _publisher(self, kind: type, topic: str, qos: QoSProfile) -> object:
         def note(matched: Any) -> None:
-            self._readers[topic] = matched.total_count
+            if matched.total_count_change:
+                self._found[topic] = time.time_ns()
 
         events = PublisherEventCallbacks(matched=note)
         return self._node.create_publisher(kind, topic, qos, event_callbacks=events)
@@ -86,7 +87,7 @@ class Traffic:
         message = make(number)
         now = time.time_ns()
         publisher.publish(message)  # type: ignore[attr-defined]
-        self._log.write(f"{topic} {number} {now} {self._readers[topic]}\n")
+        self._log.write(f"{topic} {number} {now} {self._found[topic]}\n")
         self._log.flush()
         self._numbers[topic] += 1
         return number
