@@ -14,6 +14,8 @@ from smm_ros.records import TransitionRecord
 
 ALL_BELOW, EACH = 256, 64
 """Numbers that are remembered with what they were: all at the beginning, then each such one."""
+MOST = 20_000
+"""Numbers remembered at most of a run; then every other one is forgotten."""
 
 
 class Place(NamedTuple):
@@ -35,6 +37,16 @@ class _Stream:
     """Stamp of the last transition; -1 where nothing has gone by yet."""
     known: dict[int, int] = field(default_factory=dict)
     """Checksums of transitions of this run, by their numbers."""
+    each: int = EACH
+
+    def remember(self, sequence: int, record: Callable[[], TransitionRecord]) -> None:
+        """Keep what a number was, if it is one of those that are remembered."""
+        if sequence < ALL_BELOW or sequence % self.each == 0:
+            self.known[sequence] = _checksum(record())
+            if len(self.known) > MOST:
+                self.each *= 2
+                kept = (n for n in self.known if n < ALL_BELOW or n % self.each == 0)
+                self.known = {number: self.known[number] for number in kept}
 
     def is_double(
         self, sequence: int, stamp_ns: int, record: Callable[[], TransitionRecord]
@@ -55,7 +67,7 @@ class TransitionRuns:
     same bag or on the same topic. A number that goes back begins another run, unless it is a
     double: the very transition that had the number, sent, recorded or given once more. That is
     told by the content, since the twin's stamps begin again too; where the content of a number is
-    not remembered, by a newer stamp. Memory grows by some bytes for each `EACH` transitions.
+    not remembered, by a newer stamp. Memory does not grow beyond `MOST` numbers of each hand.
     """
 
     def __init__(self, after: Mapping[str, Place] | None = None) -> None:
@@ -97,8 +109,7 @@ class TransitionRuns:
             stream = self._streams[hand] = begun
         run = stream.next.run
         stream.next, stream.newest_ns = Place(run, sequence + 1), stamp_ns
-        if sequence < ALL_BELOW or sequence % EACH == 0:
-            stream.known[sequence] = _checksum(record())
+        stream.remember(sequence, record)
         expected = self.next.get(hand, Place())
         if (run, sequence) < expected:
             return False

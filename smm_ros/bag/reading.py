@@ -143,18 +143,28 @@ class TransitionReading:
         """
         known = set[Topic]()
         self.runs.begin_again()
+        # Many may have to pass by first, which need not be parsed whole for that.
+        take = self._take_peeked if self.runs.next else self._take
         for topic, _, _, data in self._messages:
             if topic not in known:
                 _check_layout(topic)
                 known.add(topic)
             try:
-                # Many may have to pass by, which need not be parsed whole for that.
-                hand, sequence = peek_transition(data)
-                parse = partial(parse_transition, data)
-                if self.runs.take(hand, sequence, peek_stamp(data), parse):
-                    yield parse()
+                record = take(data)
             except TransitionWireError as error:
                 raise BagError(f"{self.report.files[-1]}: {error}") from error
+            if record is not None:
+                take = self._take
+                yield record
+
+    def _take(self, data: bytes) -> TransitionRecord | None:
+        record = parse_transition(data)
+        return record if self.runs.take_record(record) else None
+
+    def _take_peeked(self, data: bytes) -> TransitionRecord | None:
+        hand, sequence = peek_transition(data)
+        parse = partial(parse_transition, data)
+        return parse() if self.runs.take(hand, sequence, peek_stamp(data), parse) else None
 
 
 def read_messages(

@@ -1,10 +1,12 @@
 """Runs of a hand told apart: nothing is lost where numbers begin again, nothing comes twice."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
 
+from smm_ros import transition_runs
 from smm_ros.records import TransitionRecord
 from smm_ros.transition_runs import ALL_BELOW, EACH, Place, TransitionRuns
 
@@ -106,3 +108,20 @@ def test_numbers_below_a_place_to_go_on_from_have_been_seen():
     runs = TransitionRuns({"dclaw": Place(0, 5000)})
     assert not any(told(runs, *run(10, "a", first=4980)))
     assert all(told(runs, *run(10, "a", first=5000)))
+
+
+def test_of_a_long_run_few_are_remembered_and_what_is_sent_again_is_still_not_new(monkeypatch):
+    monkeypatch.setattr(transition_runs, "MOST", ALL_BELOW + 10)
+    runs, all_of_it, asked = TransitionRuns(), run(ALL_BELOW + 200 * EACH, "first"), []
+    for transition in all_of_it:
+        asked_for = partial(_noted, asked, transition)
+        assert runs.take("dclaw", transition.sequence, transition.stamp_ns, asked_for)
+    assert len(asked) < ALL_BELOW + 60
+    for first in (0, ALL_BELOW + 1, 100 * EACH):
+        assert not any(told(runs, *all_of_it[first:]))
+    assert all(told(runs, *run(300, "second")))
+
+
+def _noted(asked, transition):
+    asked.append(transition.sequence)
+    return transition
