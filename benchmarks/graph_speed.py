@@ -36,7 +36,7 @@ def rate(seen: list[tuple[float, int]]) -> float:
 def in_process(steps: int, folder: Path) -> float:
     """Return the rate of `smm train`."""
     seen: list[tuple[float, int]] = []
-    training = Training(ENV_ID, TrainConfig(steps=steps, report_period=50), folder)
+    training = Training(TrainConfig(env=ENV_ID, steps=steps, report_period=50), folder)
     training.run(lambda metrics: seen.append((time.monotonic(), metrics["steps"])))
     return rate(seen)
 
