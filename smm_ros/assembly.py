@@ -13,7 +13,8 @@ from smm_core.transitions import Floats
 from smm_ros.dclaw import task
 from smm_ros.dclaw.hand import HandState
 from smm_ros.dclaw.safety_clamp import SafetyClamp
-from smm_ros.episodes import PERIOD_NS, TOLERANCE_NS
+from smm_ros.dclaw.spec import PERIOD_NS
+from smm_ros.episodes import TOLERANCE_NS
 from smm_ros.records import JointTarget, TransitionRecord
 
 MOST_COMMANDS = 10_000

@@ -14,11 +14,10 @@ from smm_core.transitions import Floats
 from smm_ros.dclaw import task
 from smm_ros.dclaw.hand import HandState
 from smm_ros.dclaw.safety_clamp import SafetyClamp
-from smm_ros.dclaw.spec import CONTROL_PERIOD
+from smm_ros.dclaw.spec import PERIOD_NS
 from smm_ros.records import EpisodeRecord, JointTarget, TransitionRecord
 from smm_ros.sequence_file import SequenceFile
 
-PERIOD_NS = round(CONTROL_PERIOD * 1e9)
 TOLERANCE_NS = PERIOD_NS // 10
 """A state this much off its time still belongs to its control period."""
 

@@ -65,6 +65,8 @@ PHYSICS_STEP = 0.0025
 
 CONTROL_PERIOD = 0.1
 """Time between two commands, s."""
+PERIOD_NS = round(CONTROL_PERIOD * 1e9)
+"""CONTROL_PERIOD in the nanoseconds of stamps."""
 
 EPISODE_STEPS = 50
 """Control periods in an episode."""

@@ -7,8 +7,7 @@ from smm_ros.assembly import HORIZON_NS, Assembler
 from smm_ros.dclaw import task
 from smm_ros.dclaw.hand import HandState
 from smm_ros.dclaw.safety_clamp import MAX_STEP
-from smm_ros.dclaw.spec import POSITION_HIGH, RESET_POSE
-from smm_ros.episodes import PERIOD_NS
+from smm_ros.dclaw.spec import PERIOD_NS, POSITION_HIGH, RESET_POSE
 from smm_ros.records import JointTarget
 
 ANSWERED, FOREIGN = True, False

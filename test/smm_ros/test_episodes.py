@@ -11,8 +11,8 @@ from smm_core.transitions import Layout
 from smm_ros.dclaw import task
 from smm_ros.dclaw.hand import HandState
 from smm_ros.dclaw.safety_clamp import MAX_STEP
-from smm_ros.dclaw.spec import RESET_POSE
-from smm_ros.episodes import PERIOD_NS, Episodes, Phase
+from smm_ros.dclaw.spec import PERIOD_NS, RESET_POSE
+from smm_ros.episodes import Episodes, Phase
 from smm_ros.sequence_file import SequenceFile
 
 LENGTH = 4

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from smm_core.transitions import Floats
 from smm_ros.bag.datasets.dataset import DatasetError, DatasetReading
-from smm_ros.bag.datasets.segment import PERIOD_NS, records_of
+from smm_ros.bag.datasets.segment import records_of
+from smm_ros.dclaw.spec import PERIOD_NS
 from smm_ros.records import TransitionRecord
 
 HAND = "imported"

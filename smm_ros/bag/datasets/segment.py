@@ -10,12 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smm_ros.dclaw.spec import CONTROL_PERIOD, JOINT_NAMES
+from smm_ros.dclaw.spec import CONTROL_PERIOD, JOINT_NAMES, PERIOD_NS
 from smm_ros.dclaw.task import OBS_NAMES
 from smm_ros.records import TransitionRecord
-
-PERIOD_NS = round(CONTROL_PERIOD * 1e9)
-"""Control period, ns."""
 
 SCALARS: dict[str, type[np.generic]] = {
     "stamp_ns": np.int64,
@@ -82,7 +79,7 @@ class Segment:
     """
 
     run: int
-    """Number of the bag among those that the dataset is made of, from 0."""
+    """Number of the run among those that the dataset is made of, from 0; a bag has one or more."""
     hand: str
     columns: dict[str, NDArray[Any]]
     """By the names in SCALARS, (n,), and in VECTORS, (n, size)."""

@@ -9,7 +9,6 @@ import termios
 import time
 import tty
 from enum import Enum
-from types import TracebackType
 from typing import Any
 
 
@@ -41,12 +40,7 @@ class Keys:
             tty.setcbreak(self._file)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None:
             termios.tcsetattr(self._file, termios.TCSADRAIN, self._previous)
             self._file = None

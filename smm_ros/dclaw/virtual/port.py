@@ -11,7 +11,6 @@ import time
 import tty
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from types import TracebackType
 
 from smm_ros.dclaw.spec import PHYSICS_STEP
 from smm_ros.dclaw.virtual.commands import execute
@@ -52,12 +51,7 @@ class VirtualPort:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End, as if the USB adapter was unplugged."""
         self.stop()
         self._thread.join()
