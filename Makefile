@@ -19,7 +19,8 @@ REFERENCE_MODEL := robel==0.1.2
 
 # The build is made anew when one of these changes. Python files are read where they lie.
 BUILD_INPUTS := CMakeLists.txt package.xml pyproject.toml setup.py \
-  $(wildcard cmake/* msg/* srv/* action/* scripts/* config/* launch/* urdf/*)
+  $(wildcard cmake/* msg/* srv/* action/* scripts/* config/* launch/* urdf/*) \
+  $(wildcard smm_core/native/*)
 
 # A sourced ROS installation, or another environment with the wheels, must not leak into this one:
 # its libraries and modules would be loaded in place of those in .venv.

@@ -41,7 +41,7 @@ def save(
     path = folder / f"checkpoint-{learner.steps:09d}{SUFFIX}"
     partial = folder / ".checkpoint.partial"
     folder.mkdir(parents=True, exist_ok=True)
-    contiguous = {name: t.contiguous() for name, t in tensors.items()}
+    contiguous = {name: t.cpu().contiguous() for name, t in tensors.items()}
     try:
         save_file(contiguous, partial, metadata={"numbers": json.dumps(numbers)})
         _to_disk(partial)
@@ -76,13 +76,16 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _upgraded(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Return what a checkpoint of format 2 lacks, as it was then; others as they are."""
-    if numbers.get("format") != 2:
+    """Return what an older checkpoint lacks, as it was then; other formats as they are."""
+    found = numbers.get("format")
+    if found not in (2, FORMAT):
         return numbers
     # Settings that came later have their defaults, with which all is learnt as before.
-    config = to_mapping(from_mapping(LearnerConfig, numbers["config"]))
+    upgraded = numbers | {"config": to_mapping(from_mapping(LearnerConfig, numbers["config"]))}
+    if found == FORMAT:
+        return upgraded
     counts = dict.fromkeys(_COUNTS, 0) | {"updates": numbers["updates"]}
-    return numbers | counts | {"config": config, "format": FORMAT}
+    return upgraded | counts | {"format": FORMAT}
 
 
 def load(path: Path, learner: Learner) -> dict[str, Any]:

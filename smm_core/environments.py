@@ -130,7 +130,11 @@ class VectorEnvs:
 
 def _row(info: Info, run: int) -> Info:
     """Return one run's part of a vector environment's info; names with _ are its masks."""
-    return {name: values[run] for name, values in info.items() if not name.startswith("_")}
+    return {
+        name: _row(values, run) if isinstance(values, dict) else values[run]
+        for name, values in info.items()
+        if not name.startswith("_")
+    }
 
 
 def read_env_options(words: Sequence[str]) -> dict[str, Any]:

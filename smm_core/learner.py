@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from smm_core.config import Config, option
+from smm_core.config import Config, ConfigError, option
+from smm_core.counter_generators import generators_on
 from smm_core.densities.density import DensityConfig
+from smm_core.device import CPU
 from smm_core.generators import Generators
 from smm_core.history import HistoryConfig, PolicyHistory, Snapshot
 from smm_core.networks import skill_onehot
@@ -24,8 +26,10 @@ from smm_core.replay import Batch, ReplayBuffer
 from smm_core.sac import SAC, SACConfig
 from smm_core.skill_prior import SkillPrior
 from smm_core.state_space import StateConfig, StateSpace
+from smm_core.symmetry import Symmetry, SymmetryConfig
 from smm_core.targets.target import Target, TargetConfig
 from smm_core.transitions import Layout, Transition
+from smm_core.update_graph import Recorder, UpdateGraph
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,9 @@ class LearnerConfig(Config):
     state: StateConfig = option(StateConfig(), "the matched state s")
     target: TargetConfig = option(TargetConfig(), "the target distribution p*(s)")
     reward: RewardConfig = option(RewardConfig(), "weights of the reward's terms")
+    symmetry: SymmetryConfig = option(
+        SymmetryConfig(), "alike parts of the robot, by which a transition stands for several"
+    )
     sac: SACConfig = option(SACConfig(), "the policy")
     density: DensityConfig = option(DensityConfig(), "the density model of smm, pseudocount")
     discriminator: DiscriminatorConfig = option(DiscriminatorConfig(), "d(z|s) of smm")
@@ -59,15 +66,33 @@ class LearnerConfig(Config):
 class Learner:
     """Learns R runs at once from transitions; knows no environment, no clock and no wire."""
 
-    def __init__(self, layout: Layout, config: LearnerConfig, seeds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        config: LearnerConfig,
+        seeds: Sequence[int],
+        device: torch.device = CPU,
+    ) -> None:
+        """Begin with the weights that the seeds stand for, the same on every device.
+
+        What is learnt, and the replay, is on the device; the history is not. The random numbers
+        drawn while learning are of another kind than on a CPU (`CounterGenerators`).
+        """
         self.layout, self.config = layout, config
-        self.generators = Generators(seeds)
         self.space = StateSpace(config.state, layout.obs_size)
-        self.target = Target(config.target, self.space)
-        self.skill_prior = SkillPrior(layout.num_skills)
-        self.replay = ReplayBuffer(layout, config.replay_capacity, len(seeds))
-        self.objective = self._make_objective()
-        self.sac = SAC(self.generators, layout, config.sac)
+        self.target = Target(config.target, self.space).to(device)
+        with device:  # every tensor that is made in here is made there
+            self.generators = Generators(seeds)
+            self.symmetry = Symmetry(config.symmetry, layout)
+            self.skill_prior = SkillPrior(layout.num_skills)
+            self.replay = ReplayBuffer(layout, config.replay_capacity, len(seeds))
+            self.objective = self._make_objective()
+            self.sac = SAC(self.generators, layout, config.sac)
+        self._learn: Callable[[], dict[str, Tensor]] = self._learn_eagerly
+        if device.type != CPU.type:
+            self.generators = generators_on(device, seeds)
+        if device.type == "cuda":
+            self._learn = UpdateGraph(self._learn_eagerly, self._replaceable, Recorder(device))
         self.history = PolicyHistory(config.history)
         self.updates = 0
         """Updates of the policy ever made."""
@@ -87,6 +112,12 @@ class Learner:
             case "count":
                 return Count(*common, weight, config.count)
             case "pseudocount":
+                if config.symmetry.order > 1:
+                    raise ConfigError(
+                        f"symmetry.order is {config.symmetry.order} with method 'pseudocount',"
+                        " which knows its bonus for states that were seen alone; expected 1, or"
+                        " another method"
+                    )
                 return PseudoCount(*common, weight, config.pseudocount, config.density)
             case "icm":
                 return ICM(*common, weight, config.icm)
@@ -107,9 +138,12 @@ class Learner:
         owed = int(learning_steps * self.config.updates_per_step)
         return owed - (self.updates - self.off_line_updates)
 
-    def observe(self, transition: Transition) -> None:
-        """Add one step to the replay; raises TransitionError where it does not fit."""
-        self._take_in(transition)
+    def observe(self, transition: Transition, copies: int = 1) -> None:
+        """Add a step of each of every run's `copies` environments to the replay.
+
+        Raises TransitionError where it does not fit.
+        """
+        self._take_in(transition, copies)
 
     def prefill(self, transition: Transition) -> None:
         """Add a transition of an earlier run, as `observe` does, but not as a step of this one.
@@ -118,13 +152,11 @@ class Learner:
         earlier has to come before.
         """
         self._check_off_line()
-        self._take_in(transition)
+        self._take_in(transition, 1)
         self.prefilled += 1
 
-    def _take_in(self, transition: Transition) -> None:
-        self.replay.add(transition)
-        next_obs = torch.tensor(transition.next_obs[:, None], dtype=torch.float32)
-        skill = torch.tensor(transition.skill[:, None])
+    def _take_in(self, transition: Transition, copies: int) -> None:
+        next_obs, skill = self.replay.add(transition, copies)
         self.objective.observe(self.space.select(next_obs), skill_onehot(skill, self.layout))
 
     def reached(self) -> Tensor:
@@ -145,17 +177,35 @@ class Learner:
     def update(self) -> dict[str, Tensor]:
         """Make one update of every model (Algorithm 2); return metrics, (R,) each.
 
-        The matched state is the one reached: models and reward all see s_{t+1}.
+        The matched state is the one reached: models and reward all see s_{t+1}. With a symmetry
+        SAC learns from equals of the transitions drawn; what is told is of those drawn.
         """
-        metrics, batch, state, onehot = self._fit_objective()
-        log_target = self.target.log_prob(state, batch.reward)
-        terms = self.objective.terms(batch, state, onehot, log_target, self.generators)
-        reward = torch.stack(list(terms.values())).sum(0)
-        metrics |= self.sac.update(batch, reward, onehot, self.generators)
+        metrics = self._learn()
         self.updates += 1
+        return metrics
+
+    def _learn_eagerly(self) -> dict[str, Tensor]:
+        metrics, batch, state, onehot = self._fit_objective()
+        learnt, terms = batch, self._terms(batch, state, onehot)
+        reward = _total(terms)
         metrics |= {f"reward_{name}": term.mean(-1) for name, term in terms.items()}
-        metrics["reward_total"] = reward.mean(-1)
-        return metrics | self.objective.entropies()
+        metrics |= {"reward_total": reward.mean(-1)} | self.objective.entropies()
+        if self.symmetry.order > 1:
+            learnt = self.symmetry.turned(batch, self.generators)
+            reward = _total(self._terms(learnt, self.space.select(learnt.next_obs), onehot))
+        return metrics | self.sac.update(learnt, reward, onehot, self.generators)
+
+    def _terms(self, batch: Batch, state: Tensor, onehot: Tensor) -> dict[str, Tensor]:
+        """Return what each row of a batch is paid, by its terms, (R, B) nats each."""
+        log_target = self.target.log_prob(state, batch.reward)
+        return self.objective.terms(batch, state, onehot, log_target, self.generators)
+
+    def _replaceable(self) -> Iterator[Tensor]:
+        """Yield what is learnt in, and may be put into another tensor, as a table that grows."""
+        yield from self.objective.buffers()
+        for optimizer in (*self.objective.optimizers.values(), *self.sac.optimizers.values()):
+            for state in optimizer.state.values():
+                yield from state.values()
 
     def update_off_line(self) -> dict[str, Tensor]:
         """Make one update that no step owes; raises ValueError after the first step."""
@@ -201,7 +251,12 @@ class Learner:
         return self._keep(self.off_line_versions)
 
     def _keep(self, version: int) -> Snapshot:
-        weights = {n: t.clone() for n, t in self.sac.actor.state_dict().items()}
+        learnt = self.sac.actor.state_dict()
+        weights = {n: t.to(CPU, copy=True) for n, t in learnt.items()}
         snapshot = Snapshot(version, self.layout, weights)
         self.history.add(snapshot)
         return snapshot
+
+
+def _total(terms: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(terms.values())).sum(0)

@@ -4,54 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from smm_core.generators import Generators
+from smm_core.mlp import MLP
 from smm_core.transitions import Layout
 
 LOG_STD_RANGE = (-5.0, 2.0)
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
-
-
-class Linear(nn.Module):
-    """R affine maps side by side, (R, B, in) -> (R, B, out)."""
-
-    def __init__(self, generators: Generators, inputs: int, outputs: int) -> None:
-        super().__init__()
-        bound = 1.0 / math.sqrt(inputs)
-        weight = generators.uniform(inputs, outputs, low=-bound, high=bound)
-        self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(generators.uniform(1, outputs, low=-bound, high=bound))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (R, B, in) to (R, B, out)."""
-        return torch.baddbmm(self.bias, x, self.weight)
-
-
-def mlp(generators: Generators, sizes: Sequence[int], activation: str = "relu") -> nn.Sequential:
-    """Stack linear layers of the given sizes with one of ACTIVATIONS between them."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(sizes):
-        layers += [Linear(generators, inputs, outputs), ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers[:-1])
-
-
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
-    """Take one gradient step down each run's loss, (R,); return the losses, detached."""
-    optimizer.zero_grad()
-    loss.sum().backward()
-    optimizer.step()
-    return loss.detach()
 
 
 def skill_onehot(skill: Tensor, layout: Layout) -> Tensor:
     """Return the one-hot skills, (..., skill_size), of skills (...); width 0 for one skill."""
     if not layout.skill_size:
-        return torch.zeros(*skill.shape, 0)
+        return torch.zeros(*skill.shape, 0, device=skill.device)
     return F.one_hot(skill, layout.num_skills).float()
 
 
@@ -59,7 +28,7 @@ def sample_squashed(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tenso
     """Return tanh of a Gaussian's sample, (R, B, actions), and its log-density in nats, (R, B).
 
     `noise` is standard normal; all arguments are (R, B, actions). The change of variables uses
-    log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)), which does not underflow.
+    log(1 - tanh(u)^2) = 2 (log 2 - u - log(1 + exp(-2u))), which does not underflow.
     """
     unsquashed = mean + log_std.exp() * noise
     return torch.tanh(unsquashed), _log_density(unsquashed, log_std, noise)
@@ -76,9 +45,11 @@ def squashed_log_prob(action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
 
 
 def _log_density(unsquashed: Tensor, log_std: Tensor, noise: Tensor) -> Tensor:
-    log_normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
-    log_slope = 2.0 * (math.log(2.0) - unsquashed - F.softplus(-2.0 * unsquashed))
-    return (log_normal - log_slope).sum(-1)
+    # Minus log N(noise; 0, 1) / std, and minus half of the slope's logarithm, without constants.
+    normal = torch.addcmul(log_std, noise, noise, value=0.5)
+    slope = torch.sub(unsquashed, F.softplus(unsquashed, beta=-2.0), alpha=2.0)
+    constant = noise.shape[-1] * (0.5 * math.log(2 * math.pi) + 2.0 * math.log(2.0))
+    return -constant - torch.sub(normal, slope, alpha=2.0).sum(-1)
 
 
 class Actor(nn.Module):
@@ -93,13 +64,23 @@ class Actor(nn.Module):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        self.net = mlp(generators, (inputs, *hidden, 2 * actions), activation)
+        self.net = MLP(generators, (inputs, *hidden, 2 * actions), activation)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log of the standard deviation before tanh, each (R, B, actions)."""
         mean, log_std = self.net(x).chunk(2, dim=-1)
         low, high = LOG_STD_RANGE
-        return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1.0)
+        return mean, 0.5 * (high + low) + 0.5 * (high - low) * torch.tanh(log_std)
+
+    @property
+    def compiled(self) -> tuple[Any, ...]:
+        """What native/sac.cpp takes for it."""
+        return self.net.weights, self.net.activation, *LOG_STD_RANGE
+
+    def act(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Return the actions of `sample` alone, (R, B, actions)."""
+        mean, log_std = self(x)
+        return torch.tanh(mean + log_std.exp() * noise)
 
     def sample(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return actions and their log-density for standard normal noise: `sample_squashed`."""
@@ -111,16 +92,25 @@ class Critic(nn.Module):
     """`members` Q functions for each run, held as so many copies of one network."""
 
     def __init__(
-        self, generators: Generators, inputs: int, hidden: Sequence[int], members: int = 2
+        self,
+        generators: Generators,
+        inputs: int,
+        hidden: Sequence[int],
+        members: int = 2,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
         self.members = members
         repeated = Generators(())
         repeated.streams = [stream for stream in generators.streams for _ in range(members)]
-        self.net = mlp(repeated, (inputs, *hidden, 1))
+        self.net = MLP(repeated, (inputs, *hidden, 1), layer_norm=layer_norm)
+
+    @property
+    def compiled(self) -> tuple[Any, ...]:
+        """What native/sac.cpp takes for it."""
+        return self.net.weights, self.members, self.net.layer_norm
 
     def forward(self, x: Tensor, action: Tensor) -> Tensor:
         """Map (R, B, inputs - actions) and (R, B, actions) to all values, (R, members, B)."""
-        joint = torch.cat((x, action), -1)
-        values = self.net(joint.repeat_interleave(self.members, 0)).squeeze(-1)
+        values = self.net(torch.cat((x, action), -1), self.members).squeeze(-1)
         return values.view(len(x), self.members, -1)

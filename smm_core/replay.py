@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from smm_core.config import ConfigError
 from smm_core.generators import Generators
 from smm_core.transitions import Layout, Transition, TransitionError
 
@@ -40,21 +42,26 @@ class ReplayBuffer:
         obs, action = layout.obs_size, layout.action_size
         self._widths = (obs, action, obs, 1, 1, 1)
         # Packed in one array: a sampled row is one contiguous read instead of six.
-        self._rows = torch.zeros(runs, capacity, sum(self._widths))
+        self._rows = _room(runs, capacity, sum(self._widths))
         self._run_index = torch.arange(runs).unsqueeze(1)
+        self._held = torch.zeros((), dtype=torch.int64)
 
     def __len__(self) -> int:
         return min(self.added, self.capacity)
 
-    def add(self, transition: Transition) -> None:
-        """Append one step of every run, over the oldest where full.
+    def add(self, transition: Transition, copies: int = 1) -> tuple[Tensor, Tensor]:
+        """Append a step of each of every run's `copies` environments, over the oldest where full.
 
+        Returns next_obs, (R, copies, obs_size), and skill, (R, copies), on the buffer's device.
         Raises TransitionError (and keeps the buffer as it was) where it does not fit.
         """
         transition.check(self.layout)
         runs = len(self._run_index)
-        if len(transition.obs) != runs:
-            raise TransitionError(f"transition of {len(transition.obs)} runs, expected {runs}")
+        if len(transition.obs) != runs * copies:
+            wanted = f"{runs}" if copies == 1 else f"{runs} with {copies} environments each"
+            raise TransitionError(f"transition of {len(transition.obs)} runs, expected {wanted}")
+        if copies > self.capacity:
+            raise TransitionError(f"{copies} rows at once, expected at most {self.capacity}")
         row = np.concatenate(
             (
                 transition.obs,
@@ -67,14 +74,28 @@ class ReplayBuffer:
             axis=1,
             dtype=np.float32,
         )
-        self._rows[:, self.added % self.capacity] = torch.from_numpy(row)
-        self.added += 1
+        rows = torch.from_numpy(row).view(runs, copies, -1).to(self._rows.device)
+        place = self.added % self.capacity
+        before_end = min(copies, self.capacity - place)
+        self._rows[:, place : place + before_end] = rows[:, :before_end]
+        if before_end < copies:
+            self._rows[:, : copies - before_end] = rows[:, before_end:]
+        self._count(self.added + copies)
+        begin = sum(self._widths[:2])
+        return rows[..., begin : begin + self.layout.obs_size], rows[..., -2].long()
+
+    def _count(self, added: int) -> None:
+        self.added = added
+        if not self._rows.is_cpu:
+            self._held.fill_(len(self))
 
     def sample(self, batch_size: int, generators: Generators) -> Batch:
         """Draw rows uniformly with replacement, each run from its own stream."""
         if not len(self):
             raise ValueError("the replay buffer is empty; add a transition before sampling")
-        return self._batch(self._rows[self._run_index, generators.integers(len(self), batch_size)])
+        # A captured update reads how many there are where it runs: they become more.
+        held = len(self) if self._rows.is_cpu else self._held
+        return self._batch(self._rows[self._run_index, generators.integers(held, batch_size)])
 
     def rows(self, index: Tensor) -> Batch:
         """Return the rows at places (B,) of the buffer, the same of every run."""
@@ -116,4 +137,15 @@ class ReplayBuffer:
                 f" ({runs}, up to {self.capacity}, {width}); use the settings it was saved with"
             )
         self._rows[:, : rows.shape[1]] = rows
-        self.added = added
+        self._count(added)
+
+
+def _room(*shape: int) -> Tensor:
+    try:
+        return torch.zeros(*shape)
+    except torch.OutOfMemoryError as error:
+        size = 4 * math.prod(shape) / 2**30
+        raise ConfigError(
+            f"the replay of {shape[0]} runs takes {size:.1f} GiB, more than the device has left;"
+            " make replay_capacity or runs smaller"
+        ) from error

@@ -14,8 +14,22 @@ from smm_core.transitions import Transition, TransitionError
 class Rollout:
     """Steps the environments; every call gives one transition of each."""
 
-    def __init__(self, envs: Environments, acting: ActingPolicy, seeds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        envs: Environments,
+        acting: ActingPolicy,
+        seeds: Sequence[int],
+        first_lengths: Sequence[int] | None = None,
+    ) -> None:
+        """Begin an episode everywhere.
+
+        The first ones are cut after `first_lengths` (R,) steps where they last that long; by
+        default none is.
+        """
         self.envs, self.acting = envs, acting
+        self._num_steps = 0
+        self._cuts = np.array(first_lengths or [0] * len(envs))
+        """Step at which the episode under way is cut, 0 where it is not."""
         self._obs = np.zeros((len(envs), acting.layout.obs_size), np.float32)
         self._begin(range(len(envs)), seeds)
 
@@ -26,6 +40,8 @@ class Rollout:
         """
         obs, action = self._obs.copy(), self.acting.act(self._obs).copy()
         self._obs, reward, terminated, truncated = self.envs.step(action)
+        self._num_steps += 1
+        truncated |= self._cuts == self._num_steps
         for run, info in enumerate(self.envs.infos):
             if "action_applied" in info:
                 action[run] = np.ravel(info["action_applied"])
@@ -36,10 +52,11 @@ class Rollout:
         except TransitionError as error:
             raise TransitionError(
                 f"the environment gave what can not be learnt from: {error}; the first index is "
-                "the run"
+                "the environment, counted run by run"
             ) from error
         ended = np.flatnonzero(terminated | truncated).tolist()
         if ended:
+            self._cuts[ended] = 0
             self._begin(ended, [None] * len(ended))
         return step
 

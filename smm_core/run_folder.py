@@ -43,7 +43,7 @@ class RunFolder:
                 f"by --resume {self.path}"
             ) from error
         _write(self.path / SETTINGS, settings)
-        _write(self.path / ORIGIN, {"seeds": seeds, "starts": [_start()]})
+        _write(self.path / ORIGIN, {"seeds": seeds, "starts": [describe_start()]})
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the run; raises ConfigError where there is none."""
@@ -58,7 +58,7 @@ class RunFolder:
         """Note another start, and drop what was reported after the checkpoint gone on from."""
         _write(self.path / SETTINGS, settings)
         origin = json.loads((self.path / ORIGIN).read_text())
-        origin["starts"].append(_start() | {"resumed_at": steps})
+        origin["starts"].append(describe_start() | {"resumed_at": steps})
         _write(self.path / ORIGIN, origin)
         kept = [m for m in self.metrics() if m["steps"] <= steps]
         _replace(self.path / METRICS, "".join(json.dumps(m) + "\n" for m in kept))
@@ -102,7 +102,7 @@ def _replace(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _start() -> dict[str, Any]:
+def describe_start() -> dict[str, Any]:
     """Return when, where and with what a run starts."""
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -10,25 +10,23 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from smm_core import native
+from smm_core.adam import Adam
 from smm_core.config import Config, option
 from smm_core.generators import Generators
-from smm_core.networks import (
-    ACTIVATIONS,
-    Actor,
-    Critic,
-    mlp,
-    sample_squashed,
-    squashed_log_prob,
-)
+from smm_core.mlp import ACTIVATIONS, MLP
+from smm_core.networks import Actor, Critic, sample_squashed, squashed_log_prob
 from smm_core.replay import Batch
 from smm_core.transitions import Layout
+
+_ops = torch.ops.smm_core
 
 VARIANTS = ("twin_q", "q_and_v")
 """`twin_q`: two Q functions and their targets; `q_and_v`: one Q, one V and the target of V."""
@@ -42,6 +40,11 @@ class SACConfig(Config):
     hidden: tuple[int, ...] = option((256, 256), "widths of the hidden layers", low=1)
     policy_activation: str = option(
         "relu", "between the policy's layers", choices=tuple(ACTIVATIONS)
+    )
+    layer_norm: bool = option(
+        False,
+        "whether Q and V normalise their hidden layers, which keeps them bounded where many"
+        " updates are made of few steps",
     )
     learning_rate: float = option(3e-4, "Adam's step size for actor, Q and V", low=0.0)
     temperature_learning_rate: float = option(3e-4, "Adam's step size for alpha", low=0.0)
@@ -76,13 +79,13 @@ class SAC(nn.Module):
         actions, hidden = layout.action_size, config.hidden
         self.actor = Actor(generators, inputs, actions, hidden, config.policy_activation)
         members = 2 if config.variant == "twin_q" else 1
-        self.critic = Critic(generators, inputs + actions, hidden, members)
+        self.critic = Critic(generators, inputs + actions, hidden, members, config.layer_norm)
         learning: dict[str, nn.Module] = {"actor": self.actor, "critic": self.critic}
         if config.variant == "twin_q":
             self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
-            self._tracking: tuple[nn.Module, nn.Module] = (self.target_critic, self.critic)
+            self._tracking = (self.target_critic.net, self.critic.net)
         else:
-            self.value = mlp(generators, (inputs, *hidden, 1))
+            self.value = MLP(generators, (inputs, *hidden, 1), layer_norm=config.layer_norm)
             self.target_value = copy.deepcopy(self.value).requires_grad_(False)
             self._tracking = (self.target_value, self.value)
             learning["value"] = self.value
@@ -90,17 +93,19 @@ class SAC(nn.Module):
         self.log_alpha = nn.Parameter(start, requires_grad=config.learn_temperature)
         self.target_entropy = config.entropy_per_action * actions
         self.action_size = actions
+        self._is_plain = config.variant == "twin_q" and not (
+            config.conservative or config.mean_regularization or config.log_std_regularization
+        )
         self.optimizers = self._optimizers(learning)
 
-    def _optimizers(self, learning: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
+    def _optimizers(self, learning: dict[str, nn.Module]) -> dict[str, Adam]:
         rate = self.config.learning_rate
-        optimizers: dict[str, torch.optim.Optimizer] = {
-            name: torch.optim.Adam(module.parameters(), lr=rate, fused=True)
-            for name, module in learning.items()
+        optimizers: dict[str, Adam] = {
+            name: Adam(module.parameters(), rate) for name, module in learning.items()
         }
         if self.config.learn_temperature:
             rate = self.config.temperature_learning_rate
-            optimizers["temperature"] = torch.optim.Adam([self.log_alpha], lr=rate, fused=True)
+            optimizers["temperature"] = Adam([self.log_alpha], rate)
         return optimizers
 
     def update(
@@ -136,12 +141,34 @@ class SAC(nn.Module):
         """
         if self.config.variant == "q_and_v":
             next_value = self.target_value(next_obs).squeeze(-1)
+        elif self._is_compiled(next_obs):
+            return self._compiled_target(next_obs, reward, terminated, generators)
         else:
             next_action, log_prob = self.actor.sample(next_obs, self._noise(next_obs, generators))
-            next_q = self.target_critic(next_obs, next_action).amin(1)
+            next_q = _smallest(self.target_critic(next_obs, next_action))
             next_value = next_q - self.log_alpha.exp() * log_prob
         goes_on = 1.0 - terminated  # truncation is no end: its value is bootstrapped
         return self.config.reward_scale * reward + self.config.discount * goes_on * next_value
+
+    def _is_compiled(self, x: Tensor) -> bool:
+        """Return whether native/sac.cpp has the gradients: of the losses without more terms."""
+        return self._is_plain and native.serves(x)
+
+    def _compiled_target(
+        self, next_obs: Tensor, reward: Tensor, terminated: Tensor, generators: Generators
+    ) -> Tensor:
+        found: Tensor = _ops.critic_target.default(
+            next_obs,
+            reward,
+            terminated,
+            self._noise(next_obs, generators),
+            self.log_alpha,
+            self.config.reward_scale,
+            self.config.discount,
+            *self.actor.compiled,
+            *self.target_critic.compiled,
+        )
+        return found
 
     def _noise(self, obs: Tensor, generators: Generators) -> Tensor:
         return generators.normal(obs.shape[1], self.action_size)
@@ -149,6 +176,13 @@ class SAC(nn.Module):
     def _update_critic(
         self, obs: Tensor, action: Tensor, target: Tensor, generators: Generators
     ) -> dict[str, Tensor]:
+        if self._is_compiled(obs):
+            with torch.no_grad():
+                loss, *grads = _ops.critic_gradient.default(
+                    obs, action, target, *self.critic.compiled
+                )
+            self.optimizers["critic"].move(grads)
+            return {"critic_loss": loss}
         values = self.critic(obs, action)
         errors = F.mse_loss(values, target.unsqueeze(1).expand_as(values), reduction="none")
         loss, metrics = 0.5 * errors.mean(-1).sum(1), {}
@@ -156,7 +190,7 @@ class SAC(nn.Module):
             gap = (self.log_integral(obs, generators) - values).mean(-1)
             loss = loss + self.config.conservative * gap.sum(1)
             metrics["conservative_gap"] = gap.detach().mean(1)
-        return metrics | {"critic_loss": self._step("critic", loss, self.critic.parameters())}
+        return metrics | {"critic_loss": self.optimizers["critic"].descend(loss)}
 
     def log_integral(self, obs: Tensor, generators: Generators) -> Tensor:
         """Estimate the log of the integral of exp Q(s, a) over all actions, (R, members, B).
@@ -185,44 +219,51 @@ class SAC(nn.Module):
         noise = generators.normal(obs.shape[1], half, size)
         drawn, log_prob = sample_squashed(mean, log_std.expand_as(noise), noise)
         both = torch.cat((squashed_log_prob(uniform, mean, log_std), log_prob), 2)
-        log_uniform = torch.tensor(-size * math.log(2.0))
+        log_uniform = both.new_full((), -size * math.log(2.0))
         log_density = torch.logaddexp(both, log_uniform) - math.log(2.0)
         return torch.cat((uniform, drawn), 2).flatten(1, 2), log_density.flatten(1)
 
     def _update_actor(self, obs: Tensor, generators: Generators) -> tuple[Tensor, Tensor, Tensor]:
         """Return the loss (R,), and log pi and the soft value of the actions drawn, (R, B)."""
+        noise = self._noise(obs, generators)
+        if self._is_compiled(obs):
+            with torch.no_grad():
+                loss, log_prob, soft_value, *grads = _ops.actor_gradient.default(
+                    obs, noise, self.log_alpha, *self.actor.compiled, *self.critic.compiled
+                )
+            self.optimizers["actor"].move(grads)
+            return loss, log_prob, soft_value
         mean, log_std = self.actor(obs)
-        action, log_prob = sample_squashed(mean, log_std, self._noise(obs, generators))
-        q = self.critic(obs, action).amin(1)
+        action, log_prob = sample_squashed(mean, log_std, noise)
+        self.critic.requires_grad_(False)  # it only judges here: no gradient of its own is wanted
+        q = _smallest(self.critic(obs, action))
+        self.critic.requires_grad_(True)
         negative_value = self.log_alpha.detach().exp() * log_prob - q
         loss = negative_value.mean(-1)
         if self.config.mean_regularization:
             loss = loss + self.config.mean_regularization * mean.square().mean((1, 2))
         if self.config.log_std_regularization:
             loss = loss + self.config.log_std_regularization * log_std.square().mean((1, 2))
-        loss = self._step("actor", loss, self.actor.parameters())
+        loss = self.optimizers["actor"].descend(loss)
         return loss, log_prob.detach(), -negative_value.detach()
 
     def _update_value(self, obs: Tensor, soft_value: Tensor) -> Tensor:
         """Move V towards E[Q - alpha log pi] (2018a, equation 5)."""
         error = self.value(obs).squeeze(-1) - soft_value
-        return self._step("value", 0.5 * error.square().mean(-1), self.value.parameters())
+        return self.optimizers["value"].descend(0.5 * error.square().mean(-1))
 
     def _update_temperature(self, log_prob: Tensor) -> Tensor:
-        surplus = (log_prob + self.target_entropy).mean(-1)
-        loss = -self.log_alpha.squeeze(-1) * surplus
-        return self._step("temperature", loss, [self.log_alpha])
-
-    def _step(self, name: str, loss: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:
-        """Move these parameters, and no others, down the losses (R,); return the losses."""
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad()
-        loss.sum().backward(inputs=list(parameters))
-        optimizer.step()
-        return loss.detach()
+        surplus = (log_prob + self.target_entropy).mean(-1, keepdim=True)
+        loss = -self.log_alpha.detach() * surplus
+        self.optimizers["temperature"].move([-surplus])
+        return loss.squeeze(-1)
 
     @torch.no_grad()
     def _move_targets(self) -> None:
-        target, source = self._tracking
-        for slow, fast in zip(target.parameters(), source.parameters(), strict=True):
-            slow.lerp_(fast, self.config.tau)
+        slow, fast = self._tracking
+        torch._foreach_lerp_(slow.weights, fast.weights, self.config.tau)
+
+
+def _smallest(values: Tensor) -> Tensor:
+    """Return the least of the members' values, (R, members, B) -> (R, B)."""
+    return reduce(torch.minimum, values.unbind(1))

@@ -35,6 +35,7 @@ class StateSpace:
         self.linear = tuple(range(obs_size)) if nothing_named else config.linear
         self.cos, self.sin = config.circular[0::2], config.circular[1::2]
         self.num_linear, self.num_circular = len(self.linear), len(self.cos)
+        self._columns = [_columns(entries) for entries in (self.linear, self.cos, self.sin)]
 
     @property
     def size(self) -> int:
@@ -48,8 +49,8 @@ class StateSpace:
 
     def select(self, obs: Tensor) -> Tensor:
         """Return s, (..., size), from observations (..., obs_size)."""
-        angles = torch.atan2(obs[..., list(self.sin)], obs[..., list(self.cos)])
-        return torch.cat((obs[..., list(self.linear)], angles), -1)
+        linear, cos, sin = (_taken(obs, columns) for columns in self._columns)
+        return torch.cat((linear, torch.atan2(sin, cos)), -1)
 
     def split(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return the linear coordinates and the angles (rad) of s."""
@@ -59,3 +60,20 @@ class StateSpace:
         """Return s as a network should see it, (..., feature_size): no jump at +-pi."""
         linear, angles = self.split(state)
         return torch.cat((linear, angles.cos(), angles.sin()), -1)
+
+
+def _columns(entries: tuple[int, ...]) -> list[slice]:
+    """Return the entries as slices, which copy nothing: one for all of them that are in a row."""
+    columns = [slice(0, 0)]
+    for entry in entries:
+        if columns[-1].stop == entry and columns[-1] != slice(0, 0):
+            columns[-1] = slice(columns[-1].start, entry + 1)
+        else:
+            columns.append(slice(entry, entry + 1))
+    return columns[1:] or columns
+
+
+def _taken(obs: Tensor, columns: list[slice]) -> Tensor:
+    if len(columns) == 1:
+        return obs[..., columns[0]]
+    return torch.cat([obs[..., entries] for entries in columns], -1)

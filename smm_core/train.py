@@ -15,7 +15,8 @@ from torch.utils.tensorboard import SummaryWriter
 from smm_core import checkpoint
 from smm_core.acting import ActingPolicy, acting_seed
 from smm_core.config import C, Config, ConfigError, from_mapping, option, to_mapping
-from smm_core.environments import layout_of, make_env, make_envs, read_env_options
+from smm_core.device import open_device
+from smm_core.environments import EPISODE_LIMIT, layout_of, make_env, make_envs, read_env_options
 from smm_core.evaluation.metrics import coverage
 from smm_core.learner import Learner, LearnerConfig
 from smm_core.rollout import Rollout
@@ -26,8 +27,10 @@ from smm_core.targets.target import REWARD, SUGGESTED, TargetConfig
 Metrics = dict[str, Any]
 Report = Callable[[Metrics], None]
 
-CHANGEABLE = ("steps", "threads", "report_period", "checkpoint_period")
-"""Settings that a resumed run may have anew: they decide how long, not what, it learns."""
+_ENV_STREAM = 2
+
+CHANGEABLE = ("steps", "threads", "device", "report_period", "checkpoint_period")
+"""Settings that a resumed run may have anew: how long and where it learns, not what."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class RunsConfig(Config):
     seed: int = option(0, "seed of the first run; run i uses seed + i", low=0)
     runs: int = option(1, "runs learnt at once, each as if it were alone", low=1)
     threads: int = option(1, "threads of torch", low=1)
+    device: str = option(
+        "cpu", "where it learns: cpu, or a GPU by the name that torch has for it, cuda or cuda:1"
+    )
     learner: LearnerConfig = option(LearnerConfig(), "what is learnt")
 
     @property
@@ -51,9 +57,21 @@ class RunsConfig(Config):
 class TrainConfig(RunsConfig):
     """One in-process training."""
 
-    steps: int = option(20_000, "environment steps of each run", low=1)
+    steps: int = option(20_000, "environment steps of each run, of all its environments", low=1)
+    envs: int = option(
+        1, "environments that each run plays side by side, each with its own skill", low=1
+    )
     report_period: int = option(500, "environment steps between reports", low=1)
     checkpoint_period: int = option(10_000, "environment steps between checkpoints", low=1)
+
+    def __post_init__(self) -> None:
+        """Check besides that a step of all environments fits into the replay."""
+        super().__post_init__()
+        if self.envs > self.learner.replay_capacity:
+            raise ConfigError(
+                f"TrainConfig.envs is {self.envs}, expected at most learner.replay_capacity,"
+                f" {self.learner.replay_capacity}"
+            )
 
 
 class DivergedError(RuntimeError):
@@ -65,7 +83,7 @@ class Training:
 
     def __init__(self, config: TrainConfig, folder: Path) -> None:
         """Begin a run in a new folder; raises ConfigError where it exists or settings clash."""
-        self._build(config, folder, list(config.seeds))
+        self._build(config, folder)
         self.folder.create(to_mapping(self.config), list(config.seeds))
 
     @classmethod
@@ -89,35 +107,47 @@ class Training:
         if steps >= config.steps:
             raise ConfigError(f"{folder} has {steps} steps already; ask for more with --steps")
         training = cls.__new__(cls)
-        # Other episodes than those that the run began with.
-        training._build(config, folder, [_seed_at(seed, steps) for seed in config.seeds], path)
+        training._build(config, folder, path, steps)
         training.folder.resume(to_mapping(config), steps)
         return training
 
     def _build(
-        self, config: TrainConfig, folder: Path, env_seeds: list[int], path: Path | None = None
+        self, config: TrainConfig, folder: Path, path: Path | None = None, steps: int = 0
     ) -> None:
-        """Make all parts; what a checkpoint holds is in them before the first episode begins."""
+        """Make all parts; what a checkpoint holds is in them before the first episode begins.
+
+        The episodes are others after `steps` than those that a run begins with.
+        """
         torch.set_num_threads(config.threads)
         options = read_env_options(config.env_options)
         env = make_env(config.env, options)
         learner_config = with_env_defaults(config.learner, env.unwrapped.metadata)
         layout = layout_of(env, learner_config.num_skills)
         env.close()
+        assert env.spec is not None
+        length = env.spec.max_episode_steps or EPISODE_LIMIT
         self.config, self.folder = replace(config, learner=learner_config), RunFolder(folder)
-        self.learner = learner = Learner(layout, learner_config, config.seeds)
+        device = open_device(config.device)
+        self.learner = learner = Learner(layout, learner_config, config.seeds, device)
+        places = [(seed, copy) for seed in config.seeds for copy in range(config.envs)]
         acting = ActingPolicy(
             layout,
             learner_config.sac.hidden,
             learner.history,
-            [acting_seed(seed) for seed in config.seeds],
+            [acting_seed(seed, copy) for seed, copy in places],
             learner_config.sac.policy_activation,
+            config.envs,
+            device,
         )
         acting.skill_prior = learner.skill_prior
         if path is not None:
             extra = checkpoint.load(path, learner)
             checkpoint.load_random_state(acting.generators, extra["acting"])
-        self.rollout = Rollout(make_envs(config.env, config.runs, options), acting, env_seeds)
+        env_seeds = [_env_seed(seed, copy, steps) for seed, copy in places]
+        # Begun one after the other: as many policies are then played as in one environment.
+        cuts = [length * (config.envs - copy) // config.envs for _, copy in places]
+        envs = make_envs(config.env, len(places), options)
+        self.rollout = Rollout(envs, acting, env_seeds, [max(1, cut) for cut in cuts])
         self._losses: dict[str, torch.Tensor] = {}
         self._stopping = self._is_torn = False
         self.saved = None if path is None else (learner.steps, path)
@@ -135,13 +165,15 @@ class Training:
         board = SummaryWriter(str(self.folder.tensorboard), purge_step=self.learner.steps + 1)
         try:
             while self.learner.steps < self.config.steps and not self._stopping:
+                before = self.learner.steps
                 self._step()
-                if self._is_due(self.config.report_period):
+                is_last = self.learner.steps == self.config.steps
+                if is_last or self._passed(self.config.report_period, before):
                     metrics = self._metrics()
                     self.folder.report(metrics)
                     write_curves(board, metrics, metrics["steps"])
                     report(metrics)
-                if self.learner.steps % self.config.checkpoint_period == 0:
+                if self._passed(self.config.checkpoint_period, before):
                     self._save()
         finally:
             path = self._save()
@@ -154,8 +186,13 @@ class Training:
         self._stopping = True
 
     def _step(self) -> None:
-        learner = self.learner
-        learner.observe(self.rollout.step())
+        learner, copies = self.learner, self.config.envs
+        transition = self.rollout.step()
+        left = self.config.steps - learner.steps
+        if left < copies:
+            # The run has as many steps as were asked for, whatever plays side by side.
+            transition, copies = transition.of_first(left, copies), left
+        learner.observe(transition, copies)
         self._is_torn = True
         while learner.updates_owed > 0:
             self._losses = learner.update()
@@ -168,13 +205,14 @@ class Training:
         good = None if self.saved is None else self.saved[1]
         check_finite(self.learner, f"step {self.learner.steps}", good)
 
-    def _is_due(self, period: int) -> bool:
-        return self.learner.steps % period == 0 or self.learner.steps == self.config.steps
+    def _passed(self, period: int, before: int) -> bool:
+        """Whether a multiple of a period was reached since there were `before` steps."""
+        return self.learner.steps // period > before // period
 
     def _metrics(self) -> Metrics:
         (before, steps_before), now = self._last_report, time.perf_counter()
         self._last_report = (now, self.learner.steps)
-        losses = {name: values.numpy() for name, values in self._losses.items()}
+        losses = {name: values.cpu().numpy() for name, values in self._losses.items()}
         per_run = {**losses, **coverage(self.learner)}
         return {
             "steps": self.learner.steps,
@@ -248,9 +286,12 @@ def _changes(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str
     }
 
 
-def _seed_at(seed: int, steps: int) -> int:
-    """Return a seed for the environment of a run that goes on after some steps."""
-    return int(np.random.SeedSequence((seed, steps)).generate_state(1)[0])
+def _env_seed(seed: int, copy: int, steps: int) -> int:
+    """Return the seed of a run's environment `copy`, which begins, or goes on after some steps."""
+    if not copy and not steps:
+        return seed
+    key = (copy, _ENV_STREAM) if copy else ()
+    return int(np.random.SeedSequence((seed, steps), spawn_key=key).generate_state(1)[0])
 
 
 def write_curves(board: SummaryWriter, metrics: Metrics, at: int) -> None:

@@ -36,6 +36,8 @@ class Layout:
 class Transition:
     """One step of R runs that advance together; R is 1 on a robot.
 
+    Where each run plays in several environments side by side, R counts the environments, those of
+    a run next to each other.
     `terminated` (the task ended: no value beyond) and `truncated` (the clock ran out: the value
     goes on) are kept apart because only the first cuts the bootstrap.
     """
@@ -55,6 +57,11 @@ class Transition:
     truncated: NDArray[np.bool_]
     """(R,)"""
 
+    def of_first(self, count: int, copies: int) -> Transition:
+        """Return the part of the first `count` of each run's `copies` environments."""
+        kept = np.arange(len(self.obs)) % copies < count
+        return Transition(**{name: values[kept] for name, values in vars(self).items()})
+
     def check(self, layout: Layout) -> None:
         """Raise TransitionError naming the first field that does not fit or is not finite."""
         runs = len(self.obs)
@@ -68,9 +75,8 @@ class Transition:
             if values.shape != shape:
                 raise TransitionError(f"{name} has shape {values.shape}, expected {shape}")
             # Not NaN, not infinite, and not so large that its square overflows a float32.
-            good = np.abs(values) <= LARGEST
-            if not good.all():
-                where = tuple(int(i) for i in np.argwhere(~good)[0])
+            if values.dtype != np.bool_ and not np.abs(values).max(initial=0) <= LARGEST:
+                where = tuple(int(i) for i in np.argwhere(~(np.abs(values) <= LARGEST))[0])
                 raise TransitionError(
                     f"{name}{list(where)} is {values[where]}, "
                     f"expected a number within +-{LARGEST:g}"

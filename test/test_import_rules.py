@@ -11,8 +11,12 @@ ROOT = Path(__file__).resolve().parent.parent
 # A file of smm_core imports only files of a lower level. A new file is added here by hand: its
 # place is a decision.
 CORE_LEVELS = {
+    "adam": 0,
     "config": 0,
     "generators": 0,
+    "update_graph": 0,
+    "counter_generators": 1,
+    "device": 1,
     "transitions": 0,
     "tabular": 0,
     "targets.grid": 0,
@@ -20,7 +24,7 @@ CORE_LEVELS = {
     "envs.halls": 0,
     "evaluation.intervals": 0,
     "densities.von_mises": 1,
-    "networks": 1,
+    "mlp": 1,
     "options": 1,
     "replay": 1,
     "objectives.reward": 1,
@@ -32,8 +36,9 @@ CORE_LEVELS = {
     "evaluation.marginals": 1,
     "objectives.discriminator": 2,
     "history": 2,
-    "sac": 2,
+    "networks": 2,
     "skill_prior": 2,
+    "symmetry": 2,
     "targets.state_file": 2,
     "targets.box": 2,
     "envs.navigation": 2,
@@ -43,6 +48,7 @@ CORE_LEVELS = {
     "densities.gaussian_mixture": 3,
     "targets.mixture": 3,
     "acting": 3,
+    "sac": 3,
     "evaluation.goals": 3,
     "evaluation.run_result": 4,
     "densities.density": 4,
@@ -103,6 +109,8 @@ ROS = {
 # The libraries that read and write bags are known by these files alone.
 BAG_LIBRARIES = {"mcap", "rosbags"}
 BAG_FOLDER = ROOT / "smm_ros" / "bag"
+# And by that which measures ours against them.
+BAG_BENCHMARK = ROOT / "smm_ros" / "bench" / "bags.py"
 
 
 def python_files(folder: str) -> list[Path]:
@@ -200,7 +208,8 @@ def test_the_hand_is_free_of_ros_and_of_torch(path):
 
 @pytest.mark.parametrize("path", python_files("smm_ros"), ids=described)
 def test_only_the_bag_files_know_the_bag_libraries(path):
-    assert path.is_relative_to(BAG_FOLDER) or not packages(path) & BAG_LIBRARIES
+    knows = path.is_relative_to(BAG_FOLDER) or path == BAG_BENCHMARK
+    assert knows or not packages(path) & BAG_LIBRARIES
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ class Density(Protocol):
         """Take in states reached for the first time; only models that count them do anything."""
 
     def fit(self, state: Tensor, skill_onehot: Tensor, generators: Any) -> Tensor:
-        """Learn from states drawn from the replay; return the mean loss in nats before, (R,)."""
+        """Learn from states drawn from the replay; return `log_prob` as it was before, (R, B)."""
 
     def log_prob(self, state: Tensor, skill_onehot: Tensor, generators: Any) -> Tensor:
         """Return log q_z(s) in nats, or a lower bound on it, (R, B)."""

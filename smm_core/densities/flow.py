@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from zuko.transforms import MonotonicRQSTransform
 
+from smm_core.adam import Adam
 from smm_core.config import Config, option
 from smm_core.generators import Generators
-from smm_core.networks import descend, mlp
+from smm_core.mlp import MLP
 from smm_core.running_scale import RunningScale
 from smm_core.state_space import StateSpace
 
@@ -56,7 +57,7 @@ class Flow(nn.Module):
             for i in range(config.layers)
         ]
         self.layers = nn.ModuleList(self._stack)
-        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
+        self.optimizer = Adam(self.parameters(), config.learning_rate)
         self.optimizers: dict[str, torch.optim.Optimizer] = {"flow": self.optimizer}
         self.scale = RunningScale(len(generators), space.num_linear)
 
@@ -64,9 +65,9 @@ class Flow(nn.Module):
         """Do nothing: what is learnt is learnt by `fit`."""
 
     def fit(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
-        """Take one gradient step on the likelihood; return minus its mean log before, (R,)."""
+        """Take one gradient step on the likelihood; return log q_z(s) before it, (R, B)."""
         self.scale.observe(self.space.split(state)[0])
-        return descend(self.optimizer, -self._log_prob(state, skill_onehot).mean(1))
+        return self.optimizer.climb(self._log_prob(state, skill_onehot))
 
     @torch.no_grad()
     def log_prob(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
@@ -116,7 +117,7 @@ class FlowLayer(nn.Module):
         repeated = Generators(())
         repeated.streams = [g for g in generators.streams for _ in self.order]
         outputs = 2 + 3 * config.bins - 1
-        self.net = mlp(repeated, (space.feature_size + skill_size, *config.hidden, outputs))
+        self.net = MLP(repeated, (space.feature_size + skill_size, *config.hidden, outputs))
 
     def forward(self, state: Tensor, skill_onehot: Tensor) -> tuple[Tensor, Tensor]:
         """Return the state moved, (R, B, size), and the log of its change of volume, (R, B)."""

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from smm_core.adam import Adam
 from smm_core.config import Config, option
 from smm_core.densities.von_mises import von_mises_log_prob, von_mises_sample
 from smm_core.generators import Generators
-from smm_core.networks import descend
 from smm_core.running_scale import RunningScale
 from smm_core.state_space import StateSpace
 
@@ -60,21 +60,23 @@ class GaussianMixture(nn.Module):
         self.centres = nn.Parameter(torch.zeros(*shape, space.size))
         self.log_widths = nn.Parameter(torch.full((*shape, space.size), math.log(FIRST_WIDTH)))
         self.slopes = nn.Parameter(torch.zeros(*shape, linear, linear), config.full)
-        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
+        self.optimizer = Adam(self.parameters(), config.learning_rate)
         self.optimizers: dict[str, torch.optim.Optimizer] = {"gaussian_mixture": self.optimizer}
         self.scale = RunningScale(runs, linear)
+        self._is_placed = False
 
     def observe(self, state: Tensor, skill_onehot: Tensor) -> None:
         """Do nothing: what is learnt is learnt by `fit`."""
 
     def fit(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
-        """Take one gradient step on the likelihood; return minus its mean log before, (R,)."""
-        is_first = not self.scale.seen.any()
+        """Take one gradient step on the likelihood; return log q_z(s) before it, (R, B)."""
+        is_first = not self._is_placed and not self.scale.seen.any()
         linear, angles = self.space.split(state)
         self.scale.observe(linear)
         if is_first:
             self._place(torch.cat((self.scale.normalise(linear), angles), -1), generators)
-        return descend(self.optimizer, -self._log_prob(state, skill_onehot).mean(1))
+        self._is_placed = True  # known from here on without a look at what the device holds
+        return self.optimizer.climb(self._log_prob(state, skill_onehot))
 
     @torch.no_grad()
     def log_prob(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
@@ -95,7 +97,7 @@ class GaussianMixture(nn.Module):
 
         centres, log_widths = chosen(self.centres), chosen(self._bounded_log_widths())
         noise = generators.normal(batch, linear) * log_widths[..., :linear].exp()
-        mixing = torch.eye(linear) - chosen(self.slopes).tril(-1)
+        mixing = torch.eye(linear, device=noise.device) - chosen(self.slopes).tril(-1)
         offset = torch.linalg.solve_triangular(mixing, noise.unsqueeze(-1), upper=False)
         values = self.scale.restore(centres[..., :linear] + offset.squeeze(-1))
         angles = von_mises_sample(centres[..., linear:], log_widths[..., linear:], generators)
@@ -125,7 +127,8 @@ class GaussianMixture(nn.Module):
         """Return the values of each state's skill, (R, B or 1, ...), from (R, skills, ...)."""
         if self.skills == 1:
             return values
-        return values[torch.arange(len(values)).unsqueeze(1), skill_onehot.argmax(-1)]
+        run = torch.arange(len(values), device=values.device).unsqueeze(1)
+        return values[run, skill_onehot.argmax(-1)]
 
     def _bounded_log_widths(self) -> Tensor:
         floor = math.log(self.config.min_scale)

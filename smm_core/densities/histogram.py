@@ -15,6 +15,7 @@ from smm_core.state_space import StateSpace
 MAX_CELLS = 10_000_000
 """Most cells of one run, all skills together: 40 MB of counts."""
 TURN = 2 * math.pi
+UNIFORM, LINEAR = "uniform", "linear"
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,26 @@ class HistogramConfig(Config):
     pseudo_count: float = option(
         0.1, "states taken as seen in each cell beforehand, so that none has density 0", low=1e-9
     )
+    rule: str = option(
+        UNIFORM,
+        "'uniform': all states count alike, 'linear': the i-th counts i, so that the density is"
+        " that of the policies averaged by history.rule 'linear'",
+        choices=(UNIFORM, LINEAR),
+    )
 
 
 class Histogram(nn.Module):
     """A piecewise constant density over a grid of the matched state, one for each skill.
 
     Every state given to `observe` counts once, so the density is that of all states visited, and
-    `fit` has nothing to do. Angles are cut into `bins` equal arcs. A linear coordinate has `bins`
-    equal cells within its grid and an open cell at either end, where the density falls with the
-    square of the distance: it is a density on the whole line, and a state anywhere has a finite
-    log-density. Where `low` and `high` are not given, the grid covers all states observed: it
-    starts as the range of the first batch, and a state outside doubles it, which adds the counts
-    of two neighbouring cells and loses no state. One far state then makes all cells coarse.
+    `fit` has nothing to do. By the rule 'linear' the i-th state of a run counts i times, and
+    `pseudo_count` is in states that count as the newest does. Angles are cut into `bins` equal
+    arcs. A linear coordinate has `bins` equal cells within its grid and an open cell at either
+    end, where the density falls with the square of the distance: it is a density on the whole
+    line, and a state anywhere has a finite log-density. Where `low` and `high` are not given, the
+    grid covers all states observed: it starts as the range of the first batch, and a state outside
+    doubles it, which adds the counts of two neighbouring cells and loses no state. One far state
+    then makes all cells coarse.
     """
 
     is_exact = True
@@ -57,13 +66,19 @@ class Histogram(nn.Module):
         self.bins = _one_each("bins", config.bins, space.size)
         self.grows = not config.low and not config.high
         self.shape = [n + 2 if i < linear else n for i, n in enumerate(self.bins)]
+        self._bins = bins = torch.tensor(self.bins)
+        self._linear_bins, self._arcs = bins[:linear], bins[linear:]
+        self._log_arcs = (TURN / self._arcs).log().sum()
         self.skills, self.cells = max(1, skill_size), math.prod(self.shape)
         self._check()
         low, high = _range(config, linear)
         self.low = nn.Buffer(low.expand(runs, -1).clone())
         self.width = nn.Buffer((high - low).expand(runs, -1).clone())
-        self.counts = nn.Buffer(torch.zeros(runs, self.skills, *self.shape, dtype=torch.int32))
+        is_linear = config.rule == LINEAR
+        kind = torch.int64 if is_linear else torch.int32
+        self.counts = nn.Buffer(torch.zeros(runs, self.skills, *self.shape, dtype=kind))
         self.totals = nn.Buffer(torch.zeros(runs, self.skills, dtype=torch.long))
+        self.seen = nn.Buffer(torch.zeros(1, dtype=torch.long)) if is_linear else None
 
     def _check(self) -> None:
         if self.skills * self.cells > MAX_CELLS:
@@ -81,17 +96,27 @@ class Histogram(nn.Module):
 
     @torch.no_grad()
     def observe(self, state: Tensor, skill_onehot: Tensor) -> None:
-        """Count states, (R, B, size), once each."""
+        """Count states, (R, B, size), in their order."""
         if self.grows and self.space.num_linear:
             self._cover(self.space.split(state)[0].double())
         row, flat = self._row(skill_onehot), self.counts.view(len(state), -1)
         index = row * self.cells + self._cell(state)[0]
-        flat.scatter_add_(1, index, torch.ones_like(index, dtype=flat.dtype))
-        self.totals.scatter_add_(1, row, torch.ones_like(row))
+        weight = torch.ones_like(index)
+        if self.seen is not None:
+            weight = weight.cumsum(1) + self.seen
+            self.seen.add_(index.shape[1])
+        flat.scatter_add_(1, index, weight.to(flat.dtype))
+        self.totals.scatter_add_(1, row, weight)
+
+    @property
+    def _prior(self) -> float | Tensor:
+        """What is added to each count."""
+        newest = 1 if self.seen is None else self.seen.clamp_min(1).double()
+        return self.config.pseudo_count * newest
 
     def fit(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
-        """Return minus the mean log-density, (R,) nats; what is learnt is learnt by `observe`."""
-        return -self.log_prob(state, skill_onehot, generators).mean(1)
+        """Return log q_z(s) in nats, (R, B); what is learnt is learnt by `observe`."""
+        return self.log_prob(state, skill_onehot, generators)
 
     @torch.no_grad()
     def log_prob(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
@@ -99,7 +124,7 @@ class Histogram(nn.Module):
         cell, log_volume = self._cell(state)
         row = self._row(skill_onehot)
         count = self.counts.view(len(state), -1).gather(1, row * self.cells + cell)
-        prior = self.config.pseudo_count
+        prior = self._prior
         share = (count.double() + prior) / (self.totals.gather(1, row) + prior * self.cells)
         return (share.log() - log_volume).float()
 
@@ -108,20 +133,22 @@ class Histogram(nn.Module):
         """Draw a cell by its probability and a state within it, (R, B, size)."""
         runs, batch = skill_onehot.shape[:2]
         row, within = self._row(skill_onehot), generators.uniform(batch, 1 + self.space.size)
-        mass = (self.counts.double() + self.config.pseudo_count).view(runs, -1).cumsum(1)
+        mass = (self.counts.double() + self._prior).view(runs, -1).cumsum(1)
         ends = mass[:, self.cells - 1 :: self.cells]
-        before = torch.cat((torch.zeros(runs, 1).double(), ends), 1).gather(1, row)
+        before = torch.cat((ends.new_zeros(runs, 1), ends), 1).gather(1, row)
         wanted = before + within[..., 0] * (ends.gather(1, row) - before)
         flat = torch.searchsorted(mass, wanted, right=True)
         # Rounding may carry a draw over the last cell of its skill.
-        flat = torch.minimum(flat - row * self.cells, torch.tensor(self.cells - 1))
+        flat = (flat - row * self.cells).clamp_max(self.cells - 1)
         cell = torch.stack(_unravel(flat, self.shape), -1)
         return self._within(cell, within[..., 1:].double()).float()
 
     def _row(self, skill_onehot: Tensor) -> Tensor:
         """Return the skills, (R, B): zero where there is one."""
         if self.skills == 1:
-            return torch.zeros(skill_onehot.shape[:2], dtype=torch.long)
+            return torch.zeros(
+                skill_onehot.shape[:2], dtype=torch.long, device=skill_onehot.device
+            )
         return skill_onehot.argmax(-1)
 
     def _cell(self, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,25 +158,33 @@ class Histogram(nn.Module):
         of (width + distance)^2 / width, since width / (width + distance)^2 integrates to one.
         """
         linear, angles = self.space.split(state.double())
-        bins = torch.tensor(self.bins)
-        linear_bins, arcs = bins[: self.space.num_linear], bins[self.space.num_linear :]
-        low, width = self.low.unsqueeze(1), self.width.unsqueeze(1)
-        place = (linear - low) / width
-        column = torch.minimum((place * linear_bins).floor().clamp_min(-1), linear_bins) + 1
-        beyond = torch.relu((place - 0.5).abs() - 0.5)
-        inside = (column > 0) & (column <= linear_bins)
-        log_size = width.log() + torch.where(inside, -linear_bins.log(), 2 * beyond.log1p())
+        place, log_volume = self._arc(angles), self._log_arcs
+        if self.space.num_linear:
+            column, log_size = self._column(linear)
+            place, log_volume = torch.cat((column, place), -1), log_volume + log_size.sum(-1)
+        cell, *others = place.long().unbind(-1)
+        for index, size in zip(others, self.shape[1:], strict=True):
+            cell = cell * size + index
+        return cell, log_volume
+
+    def _arc(self, angles: Tensor) -> Tensor:
+        """Return which arc each angle is on, (R, B, num_circular)."""
         turn = torch.remainder((angles + math.pi) / TURN, 1.0)
-        arc = torch.minimum((turn * arcs).floor(), arcs - 1)
-        cell = torch.zeros(state.shape[:2], dtype=torch.long)
-        for index, size in zip(torch.cat((column, arc), -1).unbind(-1), self.shape, strict=True):
-            cell = cell * size + index.long()
-        return cell, log_size.sum(-1) + (TURN / arcs).log().sum()
+        return torch.minimum((turn * self._arcs).floor(), self._arcs - 1)
+
+    def _column(self, linear: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each linear coordinate's cell and the log of its size, (R, B, num_linear)."""
+        low, width, bins = self.low.unsqueeze(1), self.width.unsqueeze(1), self._linear_bins
+        place = (linear - low) / width
+        column = torch.minimum((place * bins).floor().clamp_min(-1), bins) + 1
+        beyond = torch.relu((place - 0.5).abs() - 0.5)
+        inside = (column > 0) & (column <= bins)
+        return column, width.log() + torch.where(inside, -bins.log(), 2 * beyond.log1p())
 
     def _within(self, cell: Tensor, share: Tensor) -> Tensor:
         """Return the state (R, B, size) at `share` in [0, 1) of each coordinate's cell."""
         linear = self.space.num_linear
-        bins = torch.tensor(self.bins)
+        bins = self._bins
         column, share_of_column = cell[..., :linear] - 1, share[..., :linear]
         place = (column + share_of_column) / bins[:linear]
         # The share of an open cell within the distance d is d / (width + d).
@@ -215,11 +250,10 @@ def _range(config: HistogramConfig, linear: int) -> tuple[Tensor, Tensor]:
     ends = (config.low, config.high)
     if not any(ends):
         ends = ((0.0,), (1.0,))
-    low = torch.tensor([_one_each("low", ends[0], linear)], dtype=torch.float64)
-    high = torch.tensor([_one_each("high", ends[1], linear)], dtype=torch.float64)
-    if not ((low < high) & low.isfinite() & high.isfinite()).all():
+    low, high = _one_each("low", ends[0], linear), _one_each("high", ends[1], linear)
+    if not all(-math.inf < a < b < math.inf for a, b in zip(low, high, strict=True)):
         raise ConfigError(
             f"histogram.low is {config.low} and histogram.high {config.high}, expected finite "
             "numbers, each low below its high"
         )
-    return low, high
+    return torch.tensor([low], dtype=torch.float64), torch.tensor([high], dtype=torch.float64)

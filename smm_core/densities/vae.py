@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from smm_core.adam import Adam
 from smm_core.config import Config, option
 from smm_core.densities.von_mises import von_mises_log_prob, von_mises_sample
 from smm_core.generators import Generators
-from smm_core.networks import descend, mlp
+from smm_core.mlp import MLP
 from smm_core.running_scale import RunningScale
 from smm_core.state_space import StateSpace
 
@@ -54,9 +55,9 @@ class VAE(nn.Module):
         self.space, self.config = space, config
         hidden, code = config.hidden, config.code_size
         outputs = 2 * space.num_linear + 3 * space.num_circular
-        self.encoder = mlp(generators, (space.feature_size + skill_size, *hidden, 2 * code))
-        self.decoder = mlp(generators, (code + skill_size, *hidden, outputs))
-        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
+        self.encoder = MLP(generators, (space.feature_size + skill_size, *hidden, 2 * code))
+        self.decoder = MLP(generators, (code + skill_size, *hidden, outputs))
+        self.optimizer = Adam(self.parameters(), config.learning_rate)
         self.optimizers: dict[str, torch.optim.Optimizer] = {"vae": self.optimizer}
         self.scale = RunningScale(len(generators), space.num_linear)
 
@@ -64,9 +65,9 @@ class VAE(nn.Module):
         """Do nothing: what is learnt is learnt by `fit`."""
 
     def fit(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
-        """Take one gradient step on the bound; return minus its mean before the step, (R,)."""
+        """Take one gradient step on the bound; return it as it was before, (R, B)."""
         self.scale.observe(self.space.split(state)[0])
-        return descend(self.optimizer, -self._bound(state, skill_onehot, generators).mean(1))
+        return self.optimizer.climb(self._bound(state, skill_onehot, generators))
 
     @torch.no_grad()
     def log_prob(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:

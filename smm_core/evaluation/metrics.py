@@ -66,7 +66,7 @@ def angle_entropies(space: StateSpace, obs: Tensor) -> dict[str, NDArray[np.floa
     """
     entropies = {}
     for index, (cos, sin) in enumerate(zip(space.cos, space.sin, strict=True)):
-        angles = torch.atan2(obs[..., sin], obs[..., cos]).numpy()
+        angles = torch.atan2(obs[..., sin], obs[..., cos]).cpu().numpy()
         entropies[f"_{index}" if index else ""] = np.array([angle_entropy(run) for run in angles])
     return entropies
 
@@ -87,7 +87,7 @@ def halls_reached_in_training(
 
     `hall_at` tells the halls (N,) whose goals positions (N, 2) m are in, -1 for none.
     """
-    position = learner.reached().double().numpy()
+    position = learner.reached().double().cpu().numpy()
     halls = [hall_at(run) for run in position]
     return np.array([len(np.unique(hall[hall >= 0])) for hall in halls]) / num_halls
 

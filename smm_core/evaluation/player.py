@@ -95,8 +95,7 @@ class Recorder:
 class SkillsInTurn(ActingPolicy):
     """Plays each skill in the same number of episodes: p(z) is uniform without chance.
 
-    The copies of a run share its skills out, so `copies` environments next to each other are one
-    run's.
+    The environments of a run share its skills out.
     """
 
     def __init__(
@@ -108,8 +107,7 @@ class SkillsInTurn(ActingPolicy):
         activation: str,
         copies: int,
     ) -> None:
-        super().__init__(layout, hidden, history, seeds, activation)
-        self._copies = copies
+        super().__init__(layout, hidden, history, seeds, activation, copies)
         self._begun = [0] * len(seeds)
 
     def begin_episode(self, run: int = 0) -> None:
@@ -154,15 +152,14 @@ def play(
     The skills are played in turn.
     """
     copies = min(copies, episodes)
-    rows = [run for run in range(len(seeds)) for _ in range(copies)]
     acting_seeds, env_seeds = zip(
         *(_seeds(seed, copy) for seed in seeds for copy in range(copies)), strict=True
     )
-    recorder = Recorder(make(len(rows)))
+    recorder = Recorder(make(len(env_seeds)))
     acting = SkillsInTurn(
         learner.layout,
         learner.config.sac.hidden,
-        spread(history, rows),
+        history,
         acting_seeds,
         learner.config.sac.policy_activation,
         copies,
@@ -174,7 +171,7 @@ def play(
             rollout.step()
     finally:
         rollout.close()
-    parts = [recorder.episodes[i : i + copies] for i in range(0, len(rows), copies)]
+    parts = [recorder.episodes[i : i + copies] for i in range(0, len(env_seeds), copies)]
     return [_in_turn(p, episodes, learner.layout.num_skills) for p in parts]
 
 
@@ -192,24 +189,15 @@ def visit(
     Each episode draws its policy from `history`; an empty one plays uniformly random actions.
     A learner of several runs is represented by its first.
     """
-    sac, played = learner.config.sac, spread(history, [0] * len(seeds))
-    acting = ActingPolicy(learner.layout, sac.hidden, played, seeds, sac.policy_activation)
-    rollout = Rollout(make_envs(env_id, len(seeds)), acting, seeds)
+    sac, count = learner.config.sac, len(seeds)
+    acting = ActingPolicy(
+        learner.layout, sac.hidden, history, seeds, sac.policy_activation, copies=count
+    )
+    rollout = Rollout(make_envs(env_id, count), acting, seeds)
     next_obs = np.stack([rollout.step().next_obs for _ in range(steps)], axis=1)
     rollout.close()
     states: NDArray[np.float32] = learner.space.select(torch.from_numpy(next_obs)).numpy()
     return states
-
-
-def spread(history: PolicyHistory, runs: Sequence[int]) -> PolicyHistory:
-    """Return a history whose i-th run is the run `runs[i]` of the one given."""
-    played = PolicyHistory(history.config)
-    played.weights = dict(history.weights)
-    index = torch.tensor(list(runs))
-    for version, snapshot in history.snapshots.items():
-        weights = {name: tensor[index] for name, tensor in snapshot.weights.items()}
-        played.snapshots[version] = Snapshot(version, snapshot.layout, weights)
-    return played
 
 
 def _seeds(seed: int, copy: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from smm_core.config import Config, ConfigError, option
+from smm_core.counter_generators import GOLDEN, as_int64
 from smm_core.generators import Generators
 from smm_core.objectives.objective import Bonus
 from smm_core.replay import Batch
@@ -22,8 +23,6 @@ from smm_core.transitions import Layout
 INVERSE_SQRT, LOG = "inverse_sqrt", "log"
 SLOTS = 16
 """Bins that share a bucket of the table."""
-GOLDEN = 0x9E3779B97F4A7C15
-"""2^64 divided by the golden ratio: its multiples spread evenly over 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -97,31 +96,32 @@ class Bins:
     def __init__(
         self, space: StateSpace, coordinates: tuple[int, ...], bin_width: tuple[float, ...]
     ) -> None:
-        self.coordinates = list(coordinates or range(space.size))
-        if max(self.coordinates) >= space.size:
+        chosen = coordinates or range(space.size)
+        if max(chosen) >= space.size:
             raise ConfigError(
                 f"count.coordinates is {coordinates}, expected places below {space.size} in s"
             )
-        size = len(self.coordinates)
+        size = len(chosen)
         if len(bin_width) not in (1, size):
             raise ConfigError(
                 f"count.bin_width has {len(bin_width)} widths, expected 1 or {size}, one for each"
                 " counted coordinate"
             )
-        widths = torch.tensor(bin_width, dtype=torch.float64).expand(size)
-        circular = torch.tensor(self.coordinates) >= space.num_linear
-        bins = (2 * math.pi / widths).round().clamp_min(1.0)
-        self.width = torch.where(circular, 2 * math.pi / bins, widths)
-        # A linear coordinate's period is longer than any index.
-        self.period = torch.where(circular, bins, 2.0**62).long()
-        self.log_volume = float(self.width.log().sum())
-        self._factors = torch.tensor(
-            [_as_int64(pow(GOLDEN, place + 1, 2**64)) for place in range(size)]
-        )
+        widths, periods = list(bin_width) * (size // len(bin_width)), [2**62] * size
+        for place, coordinate in enumerate(chosen):
+            # A linear coordinate's period is longer than any index.
+            if coordinate >= space.num_linear:
+                periods[place] = max(1, round(2 * math.pi / widths[place]))
+                widths[place] = 2 * math.pi / periods[place]
+        self.coordinates = torch.tensor(chosen)
+        self.width = torch.tensor(widths, dtype=torch.float64)
+        self.period = torch.tensor(periods)
+        self.log_volume = sum(math.log(width) for width in widths)
+        self._factors = torch.tensor([as_int64(GOLDEN ** (place + 1)) for place in range(size)])
 
     def key(self, state: Tensor) -> Tensor:
         """Return the key of each state's bin, (R, B) int64."""
-        index = (state[..., self.coordinates] / self.width).floor().long()
+        index = (state.index_select(-1, self.coordinates) / self.width).floor().long()
         return (index.remainder(self.period) * self._factors).sum(-1)
 
 
@@ -139,7 +139,7 @@ class VisitTable(nn.Module):
 
     def count(self, key: Tensor) -> Tensor:
         """Return how often each key (R, B) was added to its run, (R, B)."""
-        run = torch.arange(len(key)).unsqueeze(1)
+        run = torch.arange(len(key), device=key.device).unsqueeze(1)
         bucket = self._bucket(key)
         same = self.keys[run, bucket] == key.unsqueeze(-1)
         # An empty place counts 0, whatever its key.
@@ -147,7 +147,7 @@ class VisitTable(nn.Module):
 
     def add(self, key: Tensor) -> None:
         """Count each key (R, B) once more in its run."""
-        run = torch.arange(len(key)).unsqueeze(1).expand_as(key)
+        run = torch.arange(len(key), device=key.device).unsqueeze(1).expand_as(key)
         pairs = torch.stack((run.flatten(), key.flatten()))
         (run, key), times = torch.unique(pairs, dim=1, return_counts=True)
         bucket = self._bucket(key)
@@ -158,7 +158,7 @@ class VisitTable(nn.Module):
             self._insert(run[new], key[new], times[new])
 
     def _bucket(self, key: Tensor) -> Tensor:
-        mixed = (key ^ (key >> 29)) * _as_int64(GOLDEN)
+        mixed = (key ^ (key >> 29)) * as_int64(GOLDEN)
         return (mixed >> 24) & (self.keys.shape[1] - 1)
 
     def _insert(self, run: Tensor, key: Tensor, times: Tensor) -> None:
@@ -171,7 +171,7 @@ class VisitTable(nn.Module):
 
     def _put(self, run: Tensor, key: Tensor, times: Tensor) -> bool:
         row, order = (run * self.keys.shape[1] + self._bucket(key)).sort()
-        rank = torch.arange(len(row)) - torch.searchsorted(row, row)
+        rank = torch.arange(len(row), device=row.device) - torch.searchsorted(row, row)
         place = (self.counts.view(-1, SLOTS)[row] > 0).sum(-1) + rank
         if (place >= SLOTS).any():
             return False
@@ -180,7 +180,7 @@ class VisitTable(nn.Module):
         return True
 
     def _resize(self, buckets: int) -> None:
-        self.keys = torch.zeros(len(self.keys), buckets, SLOTS, dtype=torch.int64)
+        self.keys = self.keys.new_zeros(len(self.keys), buckets, SLOTS)
         self.counts = torch.zeros_like(self.keys)
 
     def _load_from_state_dict(
@@ -191,7 +191,3 @@ class VisitTable(nn.Module):
         if saved is not None:
             self._resize(saved.shape[1])
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def _as_int64(unsigned: int) -> int:
-    return unsigned - 2**64 if unsigned >= 2**63 else unsigned

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from smm_core.adam import Adam
 from smm_core.config import Config, option
 from smm_core.generators import Generators
-from smm_core.networks import descend, mlp
+from smm_core.mlp import MLP
 from smm_core.state_space import StateSpace
 
 
@@ -30,8 +30,8 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.space = space
-        self.net = mlp(generators, (space.feature_size, *config.hidden, skills))
-        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
+        self.net = MLP(generators, (space.feature_size, *config.hidden, skills))
+        self.optimizer = Adam(self.parameters(), config.learning_rate)
 
     def log_prob(self, state: Tensor, skill: Tensor) -> Tensor:
         """Return log d(z|s) in nats, (R, B), for states (R, B, size) and skills (R, B)."""
@@ -42,5 +42,10 @@ class Discriminator(nn.Module):
         return F.log_softmax(self.net(self.space.features(state)), dim=-1)
 
     def fit(self, state: Tensor, skill: Tensor) -> Tensor:
-        """Take one gradient step; return the cross-entropy in nats before it, (R,)."""
-        return descend(self.optimizer, -self.log_prob(state, skill).mean(-1))
+        """Take one gradient step; return log d(z|s) in nats as it was before, (R, B)."""
+        logits, gradients = self.net.passed(self.space.features(state))
+        log_posterior = F.log_softmax(logits, dim=-1)
+        # Of -log d(z|s) by the logits it is d less one for the skill that there was.
+        error = log_posterior.exp() - F.one_hot(skill, logits.shape[-1])
+        self.optimizer.move(gradients(error / state.shape[1]))
+        return log_posterior.gather(-1, skill.unsqueeze(-1)).squeeze(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -41,6 +42,9 @@ class Objective(Protocol):
 
     def entropies(self) -> dict[str, Tensor]:
         """Return the entropies in nats, (R,) each, of the states of the last `terms`."""
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Yield what is kept beside the parameters, as a torch module does."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything learnt, as a torch module does."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from smm_core.adam import Adam
 from smm_core.config import Config, option
 from smm_core.generators import Generators
-from smm_core.networks import descend, mlp
+from smm_core.mlp import MLP
 from smm_core.objectives.objective import Bonus
 from smm_core.replay import Batch
 from smm_core.running_scale import RunningScale
@@ -73,10 +74,10 @@ class ICM(Bonus):
         super().__init__(target_weight, config.coefficient)
         self.config = config
         features, actions = config.feature_size, layout.action_size
-        self.embedding = mlp(generators, (layout.obs_size, *config.hidden, features))
-        self.forward_model = mlp(generators, (features + actions, *config.hidden, features))
-        self.inverse_model = mlp(generators, (2 * features, actions))
-        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
+        self.embedding = MLP(generators, (layout.obs_size, *config.hidden, features))
+        self.forward_model = MLP(generators, (features + actions, *config.hidden, features))
+        self.inverse_model = MLP(generators, (2 * features, actions))
+        self.optimizer = Adam(self.parameters(), config.learning_rate)
         self.optimizers = {"icm": self.optimizer}
         self._fitted: tuple[Batch, Tensor] | None = None
 
@@ -94,7 +95,7 @@ class ICM(Bonus):
         }
         share = self.config.forward_weight
         loss = share * losses["forward_loss"] + (1.0 - share) * losses["inverse_loss"]
-        descend(self.optimizer, loss)
+        self.optimizer.descend(loss)
         self._fitted = (batch, forward_error.detach().norm(dim=-1))
         return {name: loss.detach() for name, loss in losses.items()}
 
@@ -143,12 +144,12 @@ class RND(Bonus):
         super().__init__(target_weight, config.coefficient)
         self.config, self.space = config, space
         sizes = (space.feature_size, *config.hidden, config.feature_size)
-        self.target_net = mlp(generators, sizes).requires_grad_(False)
-        self.predictor = mlp(generators, sizes)
+        self.target_net = MLP(generators, sizes).requires_grad_(False)
+        self.predictor = MLP(generators, sizes)
         self.inputs = RunningScale(len(generators), space.feature_size)
         self.errors = RunningScale(len(generators), 1)
         parameters = self.predictor.parameters()
-        self.optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
+        self.optimizer = Adam(parameters, config.learning_rate)
         self.optimizers = {"rnd": self.optimizer}
         self._fitted: tuple[Tensor, Tensor] | None = None
 
@@ -161,7 +162,7 @@ class RND(Bonus):
     ) -> dict[str, Tensor]:
         """Take one gradient step of the predictor; return its mean squared error before, (R,)."""
         error = self._error(state)
-        loss = descend(self.optimizer, error.mean(-1))
+        loss = self.optimizer.descend(error.mean(-1))
         self.errors.observe(error.detach().unsqueeze(-1))
         self._fitted = (state, error.detach())
         return {"predictor_loss": loss}

@@ -83,12 +83,11 @@ class PseudoCount(Bonus):
         otherwise be taken for a gain.
         """
         onehot = skill_onehot[..., :0]
-        seeds = generators.integers(2**62).tolist()
-        before = self.density.log_prob(state, onehot, Generators(seeds))
-        loss = self.density.fit(state, onehot, generators)
-        gain = self.density.log_prob(state, onehot, Generators(seeds)) - before
+        first, second = generators.twins()
+        before = self.density.fit(state, onehot, first)
+        gain = self.density.log_prob(state, onehot, second) - before
         self._gain = (state, gain)
-        return {"density_loss": loss, "prediction_gain": gain.mean(-1)}
+        return {"density_loss": -before.mean(1), "prediction_gain": gain.mean(-1)}
 
     def paid(self, batch: Batch, state: Tensor) -> Tensor:
         """Return 1 / sqrt(pseudo-count) of the states of the last `fit`, (R, B).

@@ -14,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from smm_core import checkpoint
 from smm_core.config import ConfigError, option, to_mapping
+from smm_core.device import open_device
 from smm_core.environments import layout_of, make_env, read_env_options
 from smm_core.evaluation.metrics import angle_entropies
 from smm_core.learner import Learner
@@ -62,7 +63,7 @@ class OffLineTraining:
         layout = layout_of(env, learner.num_skills)
         env.close()
         self.config, self.folder = replace(config, learner=learner), RunFolder(folder)
-        self.learner = Learner(layout, learner, config.seeds)
+        self.learner = Learner(layout, learner, config.seeds, open_device(config.device))
         self.saved: Path | None = None
         """The newest checkpoint."""
         self._losses: dict[str, Tensor] = {}
@@ -137,7 +138,7 @@ class OffLineTraining:
         (before, updates_before), now = self._last_report, time.perf_counter()
         self._last_report = (now, self.learner.updates)
         values = self._losses | action_values(self.learner, LOOKED_AT)
-        learnt = {name: tensor.numpy() for name, tensor in values.items()}
+        learnt = {name: tensor.cpu().numpy() for name, tensor in values.items()}
         seen = angle_entropies(self.learner.space, self.learner.replay.reached())
         data = {f"angle_entropy_data{place}": entropy for place, entropy in seen.items()}
         per_run = learnt | data
@@ -169,6 +170,7 @@ def action_values(learner: Learner, count: int) -> dict[str, Tensor]:
     obs = torch.cat((batch.obs, skill_onehot(batch.skill, learner.layout)), -1)
     # The same numbers at each report, and none of those that learning draws.
     noise = torch.randn(batch.action.shape[1:], generator=torch.Generator().manual_seed(0))
-    action, _ = learner.sac.actor.sample(obs, noise.expand_as(batch.action))
+    noise = noise.to(obs.device).expand_as(batch.action)
+    action, _ = learner.sac.actor.sample(obs, noise)
     q_of = {"q_data": batch.action, "q_policy": action}
     return {name: learner.sac.critic(obs, a).amin(1).mean(-1) for name, a in q_of.items()}

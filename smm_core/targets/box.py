@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smm_core.config import Config, ConfigError, option
 from smm_core.state_space import StateSpace
@@ -59,7 +59,7 @@ class HalvesConfig(Config):
             )
 
 
-class Skirt:
+class Skirt(nn.Module):
     """How log p* falls outside a box: by `drop`, then by `slope` nats for each width.
 
     The distance is the sum over the coordinates, each in widths of the box, so that the way back
@@ -67,6 +67,7 @@ class Skirt:
     """
 
     def __init__(self, space: StateSpace, box: BoxConfig) -> None:
+        super().__init__()
         if len(box.low) != space.num_linear:
             raise ConfigError(
                 f"target.box.low and high have {len(box.low)} entries, but the matched state has "
@@ -74,17 +75,19 @@ class Skirt:
                 "take none); give one entry for each"
             )
         self.space, self.box = space, box
-        self.low, self.high = torch.tensor(box.low), torch.tensor(box.high)
+        self.low = nn.Buffer(torch.tensor(box.low))
+        self.high = nn.Buffer(torch.tensor(box.high))
+        self._width = nn.Buffer(self.high - self.low)
 
     def depth(self, state: Tensor) -> Tensor:
         """Return by how many nats log p* is lower than in the box, (...) from s (..., size)."""
         linear, _ = self.space.split(state)
         beyond = torch.maximum(self.low - linear, linear - self.high).clamp_min(0.0)
-        distance = (beyond / (self.high - self.low)).sum(-1)
+        distance = (beyond / self._width).sum(-1)
         return self.box.drop * (distance > 0) + self.box.slope * distance
 
 
-class BoxTarget:
+class BoxTarget(nn.Module):
     """Uniform on a box, or on each of its two sides; falls off outside as `Skirt` says.
 
     Normalised exactly, the little mass outside included.
@@ -95,6 +98,7 @@ class BoxTarget:
     def __init__(
         self, space: StateSpace, box: BoxConfig, halves: HalvesConfig | None = None
     ) -> None:
+        super().__init__()
         self.skirt = Skirt(space, box)
         ends = [*zip(box.low, box.high, strict=True), *[(-math.pi, math.pi)] * space.num_circular]
         self._coordinate = halves.coordinate if halves else 0
@@ -118,7 +122,7 @@ class BoxTarget:
         volume = math.prod(high - low for low, high in ends) / (high - low)
         others = space.num_linear - is_linear
         total = volume * _mass(faces, others, box)
-        self._log_sides = torch.tensor([math.log(side / total) for side in sides])
+        self._log_sides = nn.Buffer(torch.tensor([math.log(side / total) for side in sides]))
 
     def log_prob(self, state: Tensor) -> Tensor:
         """Return the log-density in nats, (...) from s (..., size)."""

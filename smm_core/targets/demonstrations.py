@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smm_core.config import Config, ConfigError, option
+from smm_core.counter_generators import generators_on
 from smm_core.densities.density import DensityConfig, make_density
 from smm_core.densities.fitting import fit_to
 from smm_core.generators import Generators
@@ -40,7 +41,7 @@ class DemonstrationsConfig(Config):
     seed: int = option(0, "seed of the fit, the same for all runs", low=0)
 
 
-class DemonstrationTarget:
+class DemonstrationTarget(nn.Module):
     """A density fitted to demonstrations, mixed with a uniform background.
 
     Outside the range of the demonstrations the background falls by 10 nats for each of its widths.
@@ -48,13 +49,14 @@ class DemonstrationTarget:
     """
 
     def __init__(self, space: StateSpace, config: DemonstrationsConfig) -> None:
+        super().__init__()
         states = read_states(config.file, space, "target.demonstrations.file")
         self._seed, generators = config.seed, Generators([config.seed])
         self._density = make_density(generators, space, 0, config.density)
         self.is_normalised = self._density.is_exact
         self._background = _background(space, states)
         shares = torch.tensor([1.0 - config.background, config.background])
-        self._log_shares = shares.log().unbind()
+        self._log_shares = nn.Buffer(shares.log())
         try:
             fit = fit_to(
                 self._density,
@@ -76,16 +78,15 @@ class DemonstrationTarget:
         if self._density.is_exact:
             batches = batches.reshape(1, -1, state.shape[-1])
         # A bound is an estimate from noise: the same for each run, whatever others there are.
-        fitted = torch.cat(
-            [
-                self._density.log_prob(
-                    batch[None], torch.zeros(1, len(batch), 0), Generators([self._seed])
-                )[0]
-                for batch in batches
-            ]
-        ).view(state.shape[:-1])
-        shared, background = self._log_shares
+        fitted = torch.cat([self._fitted(batch[None]) for batch in batches])
+        fitted = fitted.view(state.shape[:-1])
+        shared, background = self._log_shares.unbind()
         return torch.logaddexp(shared + fitted, background + self._background.log_prob(state))
+
+    def _fitted(self, state: Tensor) -> Tensor:
+        """Return the log-density that was fitted, (B,) nats, of states (1, B, size)."""
+        generators = generators_on(state.device, [self._seed])
+        return self._density.log_prob(state, state[..., :0], generators)[0]
 
 
 def _background(space: StateSpace, states: Tensor) -> BoxTarget:

@@ -22,7 +22,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
-from torch import Tensor
+from torch import Tensor, nn
 
 from smm_core.config import Config, ConfigError, option
 from smm_core.state_space import StateSpace
@@ -56,7 +56,7 @@ class GoalConfig(Config):
     )
 
 
-class GoalTarget:
+class GoalTarget(nn.Module):
     """The target of Lemma C.2, computed on a grid over the box; log p* is linear between cells.
 
     It stays within the box of the goals, although the smoothing reaches epsilon beyond: a state
@@ -71,6 +71,7 @@ class GoalTarget:
     def __init__(
         self, space: StateSpace, config: GoalConfig, box: BoxConfig, mixture: MixtureConfig
     ) -> None:
+        super().__init__()
         self._skirt = Skirt(space, box)
         self.grid = space_grid(space, box, config.cells)
         _check_resolved(self.grid, config.epsilon)
@@ -82,7 +83,8 @@ class GoalTarget:
 
     def log_prob(self, state: Tensor) -> Tensor:
         """Return the log-density in nats, (...) from s (..., size)."""
-        return self._log_density(state) - self._skirt.depth(state)
+        log_density: Tensor = self._log_density(state)
+        return log_density - self._skirt.depth(state)
 
 
 class LogDensity(Protocol):

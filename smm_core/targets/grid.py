@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 Masses = NDArray[np.float64]
 """One number for each cell, in the shape of the grid."""
@@ -73,20 +73,22 @@ class Grid:
                 yield shift
 
 
-class GridInterpolation:
+class GridInterpolation(nn.Module):
     """Values at the centres of a grid's cells, linear in between; constant beyond the last."""
 
     def __init__(self, grid: Grid, values: Masses) -> None:
-        self._grid = grid
-        self._values = torch.as_tensor(values, dtype=torch.float32).flatten()
-        self._low = torch.tensor(grid.low, dtype=torch.float32)
-        self._step = torch.tensor(grid.step, dtype=torch.float32)
-        self._count = torch.tensor(grid.shape)
-        self._circular = torch.tensor(grid.circular)
+        super().__init__()
+        self._values = nn.Buffer(torch.as_tensor(values, dtype=torch.float32).flatten())
+        self._low = nn.Buffer(torch.tensor(grid.low, dtype=torch.float32))
+        self._step = nn.Buffer(torch.tensor(grid.step, dtype=torch.float32))
+        self._count = nn.Buffer(torch.tensor(grid.shape))
+        self._circular = nn.Buffer(torch.tensor(grid.circular))
         strides = [math.prod(grid.shape[axis + 1 :]) for axis in range(len(grid.shape))]
-        self._strides = torch.tensor(strides)
+        self._strides = nn.Buffer(torch.tensor(strides))
+        corners = list(itertools.product((False, True), repeat=len(grid.shape)))
+        self._corners = nn.Buffer(torch.tensor(corners))
 
-    def __call__(self, point: Tensor) -> Tensor:
+    def forward(self, point: Tensor) -> Tensor:
         """Return the values at points, (...) from (..., coordinates)."""
         position = (point - self._low) / self._step - 0.5
         inside = torch.minimum(position.clamp_min(0.0), self._count - 1.0)
@@ -94,8 +96,7 @@ class GridInterpolation:
         below = position.floor()
         share = position - below
         total = torch.zeros_like(share[..., 0])
-        for corner in itertools.product((0, 1), repeat=len(self._grid.shape)):
-            is_upper = torch.tensor(corner, dtype=torch.bool)
+        for is_upper in self._corners:
             index = below.long() + is_upper
             index = torch.where(
                 self._circular, index.remainder(self._count), index.minimum(self._count - 1)

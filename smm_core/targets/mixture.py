@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smm_core.config import Config, ConfigError, option
 from smm_core.densities.von_mises import von_mises_log_prob
@@ -46,7 +46,7 @@ class MixtureConfig(Config):
             )
 
 
-class MixtureTarget:
+class MixtureTarget(nn.Module):
     """A normalised mixture with independent coordinates in each component.
 
     Far from all components log p* falls with the square of the distance: one wide component of
@@ -56,6 +56,7 @@ class MixtureTarget:
     is_normalised = True
 
     def __init__(self, space: StateSpace, config: MixtureConfig) -> None:
+        super().__init__()
         size, given = space.size, len(config.means)
         if not given or given % size:
             raise ConfigError(
@@ -75,11 +76,11 @@ class MixtureTarget:
                 f"for each component (target.mixture.means has {given} numbers, {size} each)"
             )
         self.space = space
-        self._means = torch.tensor(config.means).view(components, size)
+        self._means = nn.Buffer(torch.tensor(config.means).view(components, size))
         deviations = torch.tensor(config.deviations)
         rows = components if len(config.deviations) == given else 1
-        self._deviations = deviations.view(rows, -1).expand(components, size)
-        self._log_weights = (torch.tensor(weights) / sum(weights)).log()
+        self._deviations = nn.Buffer(deviations.view(rows, -1).expand(components, size))
+        self._log_weights = nn.Buffer((torch.tensor(weights) / sum(weights)).log())
 
     def log_prob(self, state: Tensor) -> Tensor:
         """Return the log-density in nats, (...) from s (..., size)."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smm_core.config import Config, ConfigError, option
 from smm_core.state_space import StateSpace
@@ -64,7 +64,7 @@ class TargetConfig(Config):
 
 
 class Reference(Protocol):
-    """A density over s that a target is made of."""
+    """A density over s that a target is made of; also a torch module."""
 
     is_normalised: bool
     """Whether it integrates to one over all s."""
@@ -73,10 +73,14 @@ class Reference(Protocol):
         """Return the log-density in nats, (...) from s (..., size)."""
 
 
-class Target:
-    """log p*(s) in nats: a reference density times exp(weight * reward) less beyond limits."""
+class Target(nn.Module):
+    """log p*(s) in nats: a reference density times exp(weight * reward) less beyond limits.
+
+    A torch module with its parts, to be brought to a device; nothing in it is learnt or saved.
+    """
 
     def __init__(self, config: TargetConfig, space: StateSpace) -> None:
+        super().__init__()
         self._weight = config.reward_weight
         self._limits = Limits(space, config.limits)
         self.reference = _REFERENCES[config.name](config, space)
@@ -94,14 +98,15 @@ class Target:
 
         `state` is (R, B, size); `reward` (R, B) is the environment's, a log-density in nats.
         """
-        return self.log_reference(state) + self._weight * reward - self._limits.penalty(state)
+        log_prob = self.log_reference(state) + self._weight * reward
+        return log_prob - self._limits.penalty(state) if self._limits.are_set else log_prob
 
     def log_reference(self, state: Tensor) -> Tensor:
         """Return the log of the reference density alone, (...) nats from s (..., size)."""
         return self.reference.log_prob(state)
 
 
-class Limits:
+class Limits(nn.Module):
     """A penalty in nats that grows with the way back between the limits.
 
     An angle's limits are the ends of the arc from low up to high, and its way the shorter one
@@ -109,6 +114,7 @@ class Limits:
     """
 
     def __init__(self, space: StateSpace, config: LimitsConfig) -> None:
+        super().__init__()
         given = (len(config.low), len(config.high))
         if given not in ((0, 0), (space.size, space.size)):
             raise ConfigError(
@@ -123,13 +129,12 @@ class Limits:
                     "low below high" + " and no more than a turn apart" * is_angle
                 )
         self._space, self._per_unit = space, config.penalty
-        self._low, self._high = torch.tensor(config.low), torch.tensor(config.high)
+        self._low = nn.Buffer(torch.tensor(config.low))
+        self._high = nn.Buffer(torch.tensor(config.high))
         self.are_set = bool(config.low)
 
     def penalty(self, state: Tensor) -> Tensor:
-        """Return the nats to be taken from log p*, (...) from s (..., size)."""
-        if not self.are_set:
-            return torch.zeros_like(state[..., 0])
+        """Return the nats that set limits take from log p*, (...) from s (..., size)."""
         linear, angles = self._space.split(state)
         low, low_angle = self._space.split(self._low)
         high, high_angle = self._space.split(self._high)
@@ -140,7 +145,7 @@ class Limits:
         return self._per_unit * beyond.sum(-1)
 
 
-class _Flat:
+class _Flat(nn.Module):
     """No preference: the environment's reward alone makes the target."""
 
     is_normalised = False

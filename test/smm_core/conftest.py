@@ -1,19 +1,60 @@
 """Builders that the tests of the core share: small transitions, settings, learners and a ring."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.spaces import Box
 
+from smm_core import native
 from smm_core.config import from_mapping
+from smm_core.device import CPU
 from smm_core.learner import Learner, LearnerConfig
 from smm_core.train import TrainConfig, Training
 from smm_core.transitions import Layout, Transition
 
 SMALL = Layout(obs_size=3, action_size=2)
+
+HISTOGRAM = {"bins": [4], "low": [-2.0], "high": [2.0]}
+BOX = {"low": [-1.0] * 3, "high": [1.0] * 3}
+SEGMENT = {"box": {"low": [-1.0], "high": [1.0]}, "goal": {"epsilon": 0.5}}
+RING = {"state": {"linear": [2], "circular": [0, 1]}}
+KINDS = {
+    "vae": {},
+    "flow": {"density": {"model": "flow"}},
+    "gaussian_mixture": {"density": {"model": "gaussian_mixture"}},
+    "histogram": {"density": {"model": "histogram", "histogram": HISTOGRAM}},
+    "linear histogram": {
+        "density": {"model": "histogram", "histogram": HISTOGRAM | {"rule": "linear"}}
+    },
+    "symmetry": {"symmetry": {"order": 2, "action": [0, 1], "angles": [0, 1]}},
+    "sac": {"method": "sac"},
+    "count": {"method": "count"},
+    "pseudocount": {"method": "pseudocount"},
+    "icm": {"method": "icm"},
+    "rnd": {"method": "rnd"},
+    "q_and_v": {"method": "sac", "sac": {"variant": "q_and_v", "hidden": [16]}},
+    "layer_norm": {"method": "sac", "sac": {"layer_norm": True, "hidden": [16]}},
+    "conservative": {"method": "sac", "sac": {"conservative": 1.0, "hidden": [16]}},
+    "scattered entries": {"state": {"linear": [2, 0]}},
+    "angles": RING,
+    "circle": {"state": {"circular": [0, 1]}, "target": {"name": "uniform_circle"}},
+    "limits": {"target": {"name": "halves", "box": BOX, "limits": BOX}},
+    "mixture": {"target": {"name": "gaussian_mixture", "mixture": {"means": [0.0] * 3}}},
+    "goal": RING | {"target": {"name": "goal", **SEGMENT}},
+}
+
+
+@pytest.fixture(params=["compiled", "plain"])
+def passes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test with the compiled passes of networks, and with torch's own operations."""
+    if request.param == "plain":
+        monkeypatch.setattr(native, "_is_loaded", False)
+    elif not native.serves(torch.zeros(1, 50, 1)):
+        pytest.skip(f"{native.NAME} was not built")
 
 
 @pytest.fixture
@@ -34,12 +75,27 @@ def make(small_config: Callable[..., LearnerConfig]) -> Callable[..., Learner]:
 
     def build(
         layout: Layout = SMALL,
-        seeds: tuple[int, ...] = (0,),
+        seeds: Sequence[int] = (0,),
+        device: torch.device = CPU,
         **settings: object,
     ) -> Learner:
-        return Learner(layout, small_config(num_skills=layout.num_skills, **settings), seeds)
+        config = small_config(num_skills=layout.num_skills, **settings)
+        return Learner(layout, config, seeds, device)
 
     return build
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS)
+def kind(request: pytest.FixtureRequest) -> dict[str, object]:
+    """Give settings of every method, density, critic and target in turn."""
+    settings: dict[str, object] = request.param
+    return settings
+
+
+@pytest.fixture
+def feed() -> Callable[..., None]:
+    """Return a function that lets a learner observe steps of some runs out of `of` runs."""
+    return _feed
 
 
 @pytest.fixture
@@ -75,12 +131,17 @@ def _config(**settings: object) -> LearnerConfig:
     return from_mapping(LearnerConfig, small | settings)
 
 
-def _play(learner: Learner, steps: int, runs: tuple[int, ...] = (0,), of: int = 1) -> None:
-    """Feed the chosen runs out of `of` runs' worth of random transitions."""
+def _feed(learner: Learner, steps: int = 20, runs: Sequence[int] = (0, 1), of: int = 2) -> None:
     for _ in range(steps):
         step = _transition(learner.layout, of, seed=learner.steps)
         fields = {name: values[list(runs)] for name, values in vars(step).items()}
         learner.observe(Transition(**fields))
+
+
+def _play(learner: Learner, steps: int, runs: tuple[int, ...] = (0,), of: int = 1) -> None:
+    """Feed the chosen runs out of `of` runs' worth of random transitions."""
+    for _ in range(steps):
+        _feed(learner, 1, runs, of)
         while learner.updates_owed > 0:
             learner.update()
         if learner.snapshot_due:

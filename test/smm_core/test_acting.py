@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from smm_core.acting import RANDOM_VERSION, ActingPolicy
+from smm_core.acting import RANDOM_VERSION, ActingPolicy, acting_seed
 from smm_core.generators import Generators
 from smm_core.history import HistoryConfig, PolicyHistory, Snapshot, SnapshotError
 from smm_core.networks import Actor
@@ -25,11 +25,11 @@ def snapshot(version, layout=LAYOUT, hidden=HIDDEN, runs=2):
     return Snapshot(version, layout, {n: t.clone() for n, t in actor.state_dict().items()})
 
 
-def acting(versions=(), seeds=SEEDS, on_policy=0.0, layout=LAYOUT):
+def acting(versions=(), seeds=SEEDS, on_policy=0.0, layout=LAYOUT, copies=1):
     history = PolicyHistory(HistoryConfig(on_policy=on_policy))
     for version in versions:
         history.add(snapshot(version, layout))
-    return ActingPolicy(layout, HIDDEN, history, seeds)
+    return ActingPolicy(layout, HIDDEN, history, seeds, copies=copies)
 
 
 def observations(seed=0, runs=2):
@@ -135,6 +135,32 @@ def test_a_run_plays_the_same_alone_and_beside_another(run, versions):
             np.testing.assert_allclose(
                 together.act(obs)[run], alone.act(obs[run, None])[0], rtol=1e-4, atol=1e-5
             )
+
+
+def test_the_environments_of_a_run_play_its_policies_each_its_own():
+    """Two runs with three environments each; every one draws its skill and version."""
+    seeds = range(6)
+    policy = acting(range(1, 10), seeds=seeds, copies=3)
+    begin(policy)
+    assert len(set(policy.version.tolist())) > 2
+    assert len(set(policy.skill.tolist())) > 1
+    for place in range(6):
+        alone = acting((), seeds=[place])
+        for version in range(1, 10):
+            weights = {n: t[place // 3, None] for n, t in snapshot(version).weights.items()}
+            alone.history.add(Snapshot(version, LAYOUT, weights))
+        begin(alone)
+        assert alone.version[0] == policy.version[place]
+        assert alone.skill[0] == policy.skill[place]
+        found = policy._actor.state_dict()
+        for name, tensor in alone._actor.state_dict().items():
+            assert torch.equal(found[name][place], tensor[0])
+
+
+def test_no_two_environments_share_a_seed_nor_one_with_learning():
+    seeds = [acting_seed(seed, copy) for seed in range(50) for copy in range(50)]
+    assert len(set(seeds) | set(range(50))) == 50 * 50 + 50
+    assert [acting_seed(seed) for seed in range(3)] == [acting_seed(seed, 0) for seed in range(3)]
 
 
 def test_skills_are_drawn_from_the_prior():

@@ -110,6 +110,16 @@ def test_a_checkpoint_of_the_format_before_is_gone_on_from(make, play, tmp_path)
     assert (second.steps, second.prefilled, second.updates) == (13, 0, 9)
 
 
+def test_a_checkpoint_from_before_a_setting_came_is_gone_on_from(make, tmp_path):
+    path = checkpoint.save(tmp_path, make(8))
+    with safe_open(path, "pt") as file:
+        config = json.loads(file.metadata()["numbers"])["config"]
+    del config["sac"]["layer_norm"]
+    rewrite(path, config=config)
+    checkpoint.load(path, second := make())
+    assert (second.steps, second.updates) == (8, 4)
+
+
 def test_what_was_learnt_conservatively_may_be_gone_on_with_without(make, tmp_path):
     sac = {"hidden": [16, 16]}
     first = make(6, sac=sac | {"conservative": 5.0, "conservative_actions": 2})

@@ -97,7 +97,10 @@ def test_a_run_that_only_took_random_steps_says_so(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [("reward", ("reward[0] is nan", "first index is the run")), ("error", ("cable came off",))],
+    [
+        ("reward", ("reward[0] is nan", "first index is the environment")),
+        ("error", ("cable came off",)),
+    ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_an_error_of_the_environment_says_where_the_run_is(tmp_path, capsys, faulty, fault, words):

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from smm_core.config import ConfigError
 from smm_core.generators import Generators
 from smm_core.transitions import Layout, TransitionError
 
 LAYOUT = Layout(obs_size=3, action_size=2)
 SKILLED = Layout(obs_size=3, action_size=2, num_skills=3)
+# A grid that grows does so by what comes together.
+FIXED = {"bins": [4, 4, 4], "low": [-5.0, -5.0, -5.0], "high": [5.0, 5.0, 5.0]}
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.25, 0.5, 1.0, 1.5, 4.0])
@@ -41,6 +44,39 @@ def test_policies_are_kept_once_learning_starts_and_then_every_period(make, make
             kept[step] = learner.snapshot().version
             assert not learner.snapshot_due
     assert kept == {5: 1, 9: 2, 13: 3, 17: 4}
+
+
+RING = {"order": 3, "obs": [0, 1, 2]}
+
+
+def test_with_a_symmetry_other_transitions_are_learnt_from_than_are_told_of(make, play):
+    plain, turned = make(), make(symmetry=RING)
+    for learner in (plain, turned):
+        play(learner, 4)
+    told, also_told = plain.update(), turned.update()
+    assert told.keys() == also_told.keys()
+    of_policy = {"critic_loss", "actor_loss", "policy_entropy", "temperature_loss", "temperature"}
+    for name in told.keys() - of_policy:
+        torch.testing.assert_close(told[name], also_told[name], msg=name)
+    assert not torch.equal(told["critic_loss"], also_told["critic_loss"])
+
+
+def test_a_transition_is_paid_for_the_state_that_its_equal_reaches(make, play, monkeypatch):
+    """By a histogram whose density is exact, so that it can be asked again."""
+    learner, paid = make(symmetry=RING, density={"model": "histogram"}, state={"linear": [0]}), []
+    play(learner, 8)
+    monkeypatch.setattr(learner.sac, "update", lambda *given: paid.append(given) or {})
+    learner.update()
+    batch, reward, onehot, *_ = paid[0]
+    state = learner.space.select(batch.next_obs)
+    log_target = learner.target.log_prob(state, batch.reward)
+    log_density = learner.objective.density.log_prob(state, onehot, learner.generators)
+    torch.testing.assert_close(reward, log_target - log_density)
+
+
+def test_pseudo_counts_have_no_symmetry(make):
+    with pytest.raises(ConfigError, match="symmetry.order is 3 with method 'pseudocount'"):
+        make(method="pseudocount", symmetry=RING)
 
 
 def test_a_kept_policy_is_frozen(make, play):
@@ -243,3 +279,29 @@ def test_what_is_measured_does_not_depend_on_what_is_paid(make, play, weights):
     one, other = plain.update(), weighted.update()
     for name in ("entropy_s_given_z", "entropy_z_given_s", "kl_to_target"):
         assert torch.equal(one[name], other[name]), name
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "smm", "density": {"model": "histogram", "histogram": FIXED}},
+        {"method": "count"},
+        {"method": "pseudocount"},
+    ],
+)
+def test_steps_of_several_environments_at_once_count_as_one_after_the_other(
+    make, make_transition, settings
+):
+    together, one_by_one = (make(SKILLED, (0, 1), **settings) for _ in range(2))
+    for step in range(4):
+        many = make_transition(SKILLED, runs=6, seed=step)
+        together.observe(many, 3)
+        for copy in range(3):
+            rows = {name: values[copy::3] for name, values in vars(many).items()}
+            one_by_one.observe(make_transition(SKILLED, **rows))
+    assert together.steps == one_by_one.steps == 12
+    assert together.updates_owed == one_by_one.updates_owed == 12 - 4
+    found = together.objective.state_dict()
+    for name, tensor in one_by_one.objective.state_dict().items():
+        assert torch.equal(found[name], tensor), name
+    assert torch.equal(together.reached(), one_by_one.reached())

@@ -4,16 +4,13 @@ import pytest
 import torch
 from torch.distributions import Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
-from torch.nn import functional as F
 
 from smm_core.generators import Generators
+from smm_core.mlp import MLP
 from smm_core.networks import (
     LOG_STD_RANGE,
     Actor,
     Critic,
-    Linear,
-    descend,
-    mlp,
     sample_squashed,
     squashed_log_prob,
 )
@@ -25,30 +22,6 @@ def inputs(*shape):
     return Generators((1,)).normal(*shape)[0]
 
 
-def test_a_batched_linear_is_torchs_linear_for_each_run():
-    layer, x = Linear(Generators(SEEDS), 4, 3), inputs(3, 6, 4)
-    y = layer(x)
-    for run in range(3):
-        expected = F.linear(x[run], layer.weight[run].T, layer.bias[run, 0])
-        torch.testing.assert_close(y[run], expected)
-
-
-def test_a_linear_layer_starts_within_torchs_bounds_and_fills_them():
-    layer = Linear(Generators(SEEDS), 100, 200)
-    for values in (layer.weight, layer.bias):
-        assert 0.09 < values.abs().max() <= 0.1
-        assert abs(values.mean()) < 0.01
-
-
-def test_an_mlp_has_relu_between_its_layers_and_none_at_the_end():
-    net, x = mlp(Generators(SEEDS), (4, 8, 8, 2)), inputs(3, 50, 4)
-    hidden = x
-    for layer in (net[0], net[2]):
-        hidden = torch.relu(layer(hidden))
-    torch.testing.assert_close(net(x), net[4](hidden))
-    assert (net(x) < 0).any()
-
-
 def test_a_policy_with_tanh_layers_is_bounded_before_its_last_layer():
     actor, x = Actor(Generators(SEEDS), 4, 2, (8,), activation="tanh"), inputs(3, 50, 4)
     first, last = actor.net[0], actor.net[2]
@@ -58,7 +31,7 @@ def test_a_policy_with_tanh_layers_is_bounded_before_its_last_layer():
 @pytest.mark.parametrize(
     "build",
     [
-        lambda generators: mlp(generators, (4, 8, 2)),
+        lambda generators: MLP(generators, (4, 8, 2)),
         lambda generators: Actor(generators, 4, 2, (8, 8)),
     ],
 )
@@ -120,16 +93,6 @@ def test_the_deviation_stays_in_its_range():
     actor = Actor(Generators(SEEDS), 4, 2, (8, 8))
     _, log_std = actor(1e6 * inputs(3, 50, 4))
     assert (log_std.min(), log_std.max()) == LOG_STD_RANGE
-
-
-def test_a_step_goes_down_the_loss_of_each_run_whatever_was_left_in_the_gradients():
-    place = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
-    optimizer = torch.optim.SGD([place], lr=0.25)
-    for expected, loss in (([1.5, -1.0], [9.0, 4.0]), ([0.75, -0.5], [2.25, 1.0])):
-        before = descend(optimizer, place.square())
-        assert before.tolist() == loss
-        assert not before.requires_grad
-        assert place.tolist() == expected
 
 
 def test_the_density_of_a_given_action_is_that_of_the_action_drawn():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from smm_core.config import ConfigError
 from smm_core.generators import Generators
 from smm_core.replay import ReplayBuffer
-from smm_core.transitions import Layout, TransitionError
+from smm_core.transitions import Layout, Transition, TransitionError
 
 LAYOUT = Layout(obs_size=3, action_size=2, num_skills=4)
 CAPACITY = 8
@@ -147,6 +148,41 @@ def test_a_transition_of_another_number_of_runs_is_refused(filled, make_transiti
     assert len(replay) == 3
 
 
+@pytest.mark.parametrize("copies", [2, 3, CAPACITY])
+@pytest.mark.parametrize("steps", [1, 2, 3, 5])
+def test_what_environments_side_by_side_did_lies_there_in_their_order(
+    filled, numbered, copies, steps
+):
+    replay = ReplayBuffer(LAYOUT, CAPACITY, RUNS)
+    for step in range(steps):
+        replay.add(
+            side_by_side([numbered(step * copies + copy) for copy in range(copies)]), copies
+        )
+    one_by_one = filled(steps * copies)
+    assert replay.added == one_by_one.added == steps * copies
+    assert torch.equal(replay.state()["rows"], one_by_one.state()["rows"])
+
+
+def side_by_side(steps):
+    """Return transitions as one, in which those of a run are next to each other."""
+    names = vars(steps[0])
+    return Transition(
+        **{
+            n: np.concatenate([getattr(s, n)[[r]] for r in range(RUNS) for s in steps])
+            for n in names
+        }
+    )
+
+
+def test_more_rows_at_once_than_there_are_places_are_refused(filled, make_transition):
+    replay = filled(3)
+    with pytest.raises(TransitionError, match="9 rows at once, expected at most 8"):
+        replay.add(make_transition(LAYOUT, runs=2 * 9), 9)
+    with pytest.raises(TransitionError, match="5 runs, expected 2 with 3 environments each"):
+        replay.add(make_transition(LAYOUT, runs=5), 3)
+    assert len(replay) == 3
+
+
 @pytest.mark.parametrize("steps", [0, 3, CAPACITY, 2 * CAPACITY + 3])
 def test_a_restored_buffer_goes_on_as_the_first(filled, numbered, steps):
     first, second = filled(steps), ReplayBuffer(LAYOUT, CAPACITY, RUNS)
@@ -177,3 +213,13 @@ def test_rows_are_read_by_their_place(filled):
     batch = filled(CAPACITY).rows(torch.tensor([5, 0]))
     assert batch.obs[..., 0].tolist() == [[500.0, 0.0], [510.0, 10.0]]
     assert batch.skill.tolist() == [[1, 0], [2, 1]]
+
+
+def test_a_replay_that_the_device_has_no_room_for_says_how_large_it_is(monkeypatch):
+    def full(*shape, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "zeros", full)
+    layout = Layout(obs_size=12, action_size=9)
+    with pytest.raises(ConfigError, match=r"of 200 runs takes 26\.8 GiB, .*make replay_capacity"):
+        ReplayBuffer(layout, 1_000_000, 200)

@@ -42,10 +42,10 @@ class Counter(gymnasium.Env):
         return np.array([self.episodes, self.steps, value], np.float64)
 
 
-def rollout_of(*envs, seeds=None):
+def rollout_of(*envs, seeds=None, first_lengths=None):
     seeds = seeds or range(len(envs))
     acting = ActingPolicy(layout_of(envs[0], 2), (8,), PolicyHistory(HistoryConfig()), seeds)
-    return Rollout(SeparateEnvs(envs), acting, seeds)
+    return Rollout(SeparateEnvs(envs), acting, seeds, first_lengths)
 
 
 def test_steps_follow_one_another_and_episodes_begin_anew():
@@ -75,6 +75,12 @@ def test_environments_end_on_their_own():
     assert [step.obs[:, 1].tolist() for step in steps[:4]] == [[0, 0], [1, 1], [0, 2], [1, 0]]
     assert [env.episodes for env in rollout.envs.envs] == [4, 3]
     assert rollout.envs.envs[1].seeds[0] == 1
+
+
+def test_first_episodes_are_cut_where_that_is_said_and_later_ones_are_not():
+    rollout = rollout_of(*(Counter(length=6) for _ in range(3)), first_lengths=[6, 2, 9])
+    ends = np.array([rollout.step().truncated for _ in range(14)])
+    assert [np.flatnonzero(column).tolist() for column in ends.T] == [[5, 11], [1, 7, 13], [5, 11]]
 
 
 def test_the_skill_stays_for_an_episode():

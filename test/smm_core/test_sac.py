@@ -7,12 +7,15 @@ import pytest
 import torch
 
 from smm_core.generators import Generators
+from smm_core.mlp import MLP
 from smm_core.replay import Batch
 from smm_core.sac import SAC, VARIANTS, SACConfig
 from smm_core.transitions import Layout
 
+pytestmark = pytest.mark.usefixtures("passes")
+
 LAYOUT = Layout(obs_size=3, action_size=2)
-SMALL = {"hidden": (16, 16)}
+SMALL, NORMED = {"hidden": (16, 16)}, {"layer_norm": True}
 PAPER = {
     "variant": "q_and_v",
     "policy_activation": "tanh",
@@ -112,6 +115,18 @@ def test_a_step_moves_its_own_weights_alone(variant, moved):
     assert changed == {moved}
 
 
+def noted_gradients(optimizer):
+    """Return a list to which the gradients of each step are added from now on."""
+    found, move = [], optimizer.move
+
+    def noted(grads):
+        found.append([grad.clone() for grad in grads])
+        move(grads)
+
+    optimizer.move = noted
+    return found
+
+
 def test_the_critics_gradient_is_that_of_their_own_loss_and_does_not_pile_up():
     agent, generators = sac(tau=0.0)
     freeze(agent.optimizers["actor"])
@@ -120,22 +135,23 @@ def test_the_critics_gradient_is_that_of_their_own_loss_and_does_not_pile_up():
     errors = agent.critic(rows.obs, rows.action) - 1.0
     loss = 0.5 * errors.square().mean(-1).sum()
     expected = torch.autograd.grad(loss, agent.critic.parameters())
+    found = noted_gradients(agent.optimizers["critic"])
     for _ in range(3):
         update(agent, generators, rows, reward)
-        for parameter, gradient in zip(agent.critic.parameters(), expected, strict=True):
-            torch.testing.assert_close(parameter.grad, gradient)
+    assert len(found) == 3
+    for gradients in found:
+        torch.testing.assert_close(gradients, list(expected))
 
 
 def test_the_actors_gradient_does_not_pile_up():
     agent, generators = sac(tau=0.0, temperature_learning_rate=0.0)
     freeze(agent.optimizers["actor"])
     freeze(agent.optimizers["critic"])
-    gradients = []
+    found = noted_gradients(agent.optimizers["actor"])
     for _ in range(2):
         update(agent, copy.deepcopy(generators), batch())
-        gradients.append([p.grad.clone() for p in agent.actor.parameters()])
-    for first, second in zip(*gradients, strict=True):
-        torch.testing.assert_close(first, second)
+    first, second = found
+    torch.testing.assert_close(first, second)
 
 
 def test_the_target_moves_by_tau_and_by_nothing_else():
@@ -176,7 +192,7 @@ def test_the_reward_scale_multiplies_the_whole_reward(variant):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, PAPER, {"conservative": 2.0}], ids=["default", "paper", "conservative"]
+    "settings", [{}, PAPER, {"conservative": 2.0}, NORMED, PAPER | NORMED], ids=str
 )
 def test_runs_together_are_the_runs_alone(settings):
     seeds = (3, 8)
@@ -218,6 +234,13 @@ def test_it_finds_the_best_action_of_a_bandit(variant):
         update(agent, generators, rows, -4 * (rows.action - best).square().sum(-1))
     chosen = torch.tanh(agent.actor(blank)[0])
     assert (chosen - best).abs().max() < 0.25
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_critic_is_normalised_and_the_policy_is_not(variant):
+    agent, _ = sac(variant=variant, layer_norm=True)
+    nets = [(name, net) for name, net in agent.named_modules() if isinstance(net, MLP)]
+    assert [name for name, net in nets if not net.layer_norm] == ["actor.net"]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -279,11 +302,8 @@ def test_without_weight_nothing_of_the_conservative_term_is_done():
     other, same_generators = sac(conservative_actions=3)
     other.log_integral = None  # it would be called
     for _ in range(3):
-        found, expected = (
-            update(other, same_generators, batch()),
-            update(plain, generators, batch()),
-        )
-        assert found.keys() == expected.keys()
+        found = update(other, same_generators, batch())
+        assert found.keys() == update(plain, generators, batch()).keys()
     assert torch.equal(generators.state(), same_generators.state())
     for name, tensor in plain.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[name])

@@ -6,6 +6,7 @@ value network: the equations of Haarnoja et al. (2018a) in NumPy, gradients by f
 
 import copy
 import types
+from functools import partial
 
 import gymnasium
 import numpy as np
@@ -18,7 +19,8 @@ from stable_baselines3.common.logger import Logger
 from torch import nn
 
 from smm_core.generators import Generators
-from smm_core.networks import ACTIVATIONS, LOG_STD_RANGE
+from smm_core.mlp import ACTIVATIONS
+from smm_core.networks import LOG_STD_RANGE
 from smm_core.replay import Batch
 from smm_core.sac import SAC, SACConfig
 from smm_core.transitions import Layout
@@ -261,6 +263,10 @@ def test_q_and_v_follows_the_equations_with_a_value_network(rows):
         arrays(net) for net in (agent.actor, agent.critic, agent.value, agent.target_value)
     )
     noise = copy.deepcopy(generators).normal(SIZE, ACTIONS)[0].numpy()
+    slopes = {}
+    for net in (agent.critic, agent.value, agent.actor):
+        for parameter in net.parameters():
+            parameter.register_hook(partial(slopes.__setitem__, parameter))
     found = update(agent, generators, rows)
     moved_q = arrays(agent.critic)
 
@@ -288,8 +294,8 @@ def test_q_and_v_follows_the_equations_with_a_value_network(rows):
         ("actor_loss", agent.actor, actor_loss, actor),
     ):
         assert found[name].item() == pytest.approx(loss(weights), rel=1e-6)
-        slopes = [parameter.grad[0].numpy() for parameter in net.parameters()]
-        for ours, expected in zip(slopes, gradient(loss, weights), strict=True):
+        for parameter, expected in zip(net.parameters(), gradient(loss, weights), strict=True):
+            ours = slopes[parameter][0].numpy()
             np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-7)
     nets = (target_v, arrays(agent.value), arrays(agent.target_value))
     for old, new, now in zip(*nets, strict=True):

@@ -1,6 +1,7 @@
 """A run that is gone on with: from where it was, with what it had learnt, losing nothing."""
 
 import errno
+import json
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,16 @@ def test_what_was_reported_after_the_checkpoint_is_taken_back(train, tmp_path):
     resumed = Training.resumed(tmp_path / "run", {"steps": 60})
     assert [m["steps"] for m in resumed.folder.metrics()] == [20, 40]
     resumed.rollout.close()
+
+
+def test_a_run_of_a_gpu_is_gone_on_with_where_there_is_none(train, tmp_path):
+    train(steps=40)
+    path = tmp_path / "run" / "settings.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "cuda:99"}))
+    with pytest.raises(ConfigError, match="device is 'cuda:99', but torch"):
+        Training.resumed(tmp_path / "run", {"steps": 60})
+    resumed = Training.resumed(tmp_path / "run", {"steps": 60, "device": "cpu"})
+    assert resumed.run(lambda metrics: None)["steps"] == 60
 
 
 @pytest.mark.parametrize(

@@ -58,3 +58,10 @@ def test_a_skill_outside_the_layout_is_named(make_transition, skill):
 def test_one_skill_needs_no_input():
     assert Layout(4, 2, num_skills=1).skill_size == 0
     assert LAYOUT.skill_size == 3
+
+
+def test_the_first_environments_of_every_run_are_a_transition_too(make_transition):
+    step = make_transition(LAYOUT, runs=6)
+    part = step.of_first(2, 3)
+    for name, values in vars(step).items():
+        np.testing.assert_array_equal(getattr(part, name), values[[0, 1, 3, 4]])

@@ -191,13 +191,13 @@ def test_runs_together_are_the_runs_alone(model):
 
 
 def results(density, states, onehot, seeds):
-    """Return the loss of the fifth fit, the log-densities after it, and draws."""
+    """Return what the fifth fit returned, the log-densities after it, and draws."""
     generators = Generators(seeds)
     density.observe(states, onehot)
     for _ in range(5):
-        loss = density.fit(states, onehot, generators)
+        before = density.fit(states, onehot, generators)
     log_density = density.log_prob(states, onehot, generators)
-    return loss, log_density, density.sample(onehot, generators)
+    return before, log_density, density.sample(onehot, generators)
 
 
 @pytest.mark.parametrize("model", sorted(SMALL))

@@ -138,6 +138,19 @@ def test_before_any_state_all_cells_are_alike():
     torch.testing.assert_close(found, torch.full((1, 7), 1 / (2 * math.pi)))
 
 
+def test_by_the_linear_rule_the_third_state_counts_as_three_times_itself():
+    states = normal(40, runs=2)
+    settings = {"bins": (8,), "low": (-1.0,), "high": (1.0,)}
+    # What is taken as seen beforehand weighs as the newest state does, the fortieth.
+    linear = histogram(runs=2, rule="linear", pseudo_count=0.5, **settings)
+    for some in states.split([1, 15, 24], 1):
+        observe(linear, some)
+    repeated = states.repeat_interleave(torch.arange(1, 41), 1)
+    plain = observe(histogram(runs=2, pseudo_count=20.0, **settings), repeated)
+    assert torch.equal(linear.counts, plain.counts)
+    torch.testing.assert_close(probability(linear, states), probability(plain, states))
+
+
 def test_each_skill_has_counts_of_its_own():
     density = histogram(skills=3, low=(0.0,), high=(1.0,), bins=(4,))
     onehot = torch.eye(3)[[0, 0, 2]].unsqueeze(0)
@@ -154,9 +167,9 @@ def test_each_skill_has_counts_of_its_own():
 def test_to_fit_counts_nothing():
     density = observe(histogram(), normal(100))
     before = {name: value.clone() for name, value in density.state_dict().items()}
-    loss = density.fit(normal(50), no_skill(normal(50)), Generators((0,)))
-    expected = -density.log_prob(normal(50), no_skill(normal(50)), Generators((0,))).mean(1)
-    torch.testing.assert_close(loss, expected)
+    log_prob = density.fit(normal(50), no_skill(normal(50)), Generators((0,)))
+    expected = density.log_prob(normal(50), no_skill(normal(50)), Generators((0,)))
+    torch.testing.assert_close(log_prob, expected)
     assert all(torch.equal(before[name], value) for name, value in density.state_dict().items())
 
 

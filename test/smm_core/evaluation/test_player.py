@@ -8,7 +8,7 @@ import torch
 from smm_core.config import ConfigError
 from smm_core.environments import make_envs
 from smm_core.evaluation import player
-from smm_core.evaluation.player import play, policy_of, spread, visit
+from smm_core.evaluation.player import play, policy_of, visit
 from smm_core.history import PolicyHistory
 from smm_core.learner import Learner, LearnerConfig
 from smm_core.sac import SACConfig
@@ -198,15 +198,6 @@ def test_nothing_learnt_is_played_at_random(small_config):
     fresh = Learner(LAYOUT, small_config(), (0,))
     for name in player.POLICIES:
         assert not policy_of(fresh, name).weights
-
-
-def test_a_history_is_spread_over_the_runs_named(learner):
-    played = spread(learner.history, [1, 1, 0])
-    for version, snapshot in learner.history.snapshots.items():
-        for name, weights in snapshot.weights.items():
-            found = played.snapshots[version].weights[name]
-            assert torch.equal(found, torch.stack([weights[1], weights[1], weights[0]]))
-    assert not spread(PolicyHistory(learner.config.history), [0]).weights
 
 
 def test_an_episode_without_an_end_is_an_error(learner, counter, monkeypatch):
