@@ -177,7 +177,7 @@ class Assembler:
             skill=0,
             policy_version=0,
             observation=first.obs,
-            action=task.action_from_target(clamped, first.state),
+            action=task.action_from_target(clamped),
             next_observation=following.obs,
             log_p_shaping=task.log_p_shaping(following.state),
             terminated=False,

@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": ("smm_ros.doctor", "look over the motors of a hand, and set what is set wrongly"),
     "calibrate": ("smm_ros.calibrate", "learn how the joints of a hand are mounted"),
     "virtual-hand": ("smm_ros.virtual_hand", "virtual servos on a port, to try the driver on"),
+    "bench": ("smm_ros.bench.cli", "measure speed side by side with what others would pick"),
     "view": ("smm_ros.dclaw.view", "render the simulated hand to a PNG"),
 }
 

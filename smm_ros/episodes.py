@@ -176,7 +176,7 @@ class Episodes:
         # The hand clamps with the same rules, so that what is told here is what it does.
         clamped = self._clamp(target, state.joint_position)
         self._tally.clamped_commands += bool(clamped.reasons)
-        applied = task.action_from_target(clamped.target, state, action)
+        applied = task.action_applied(action, target, clamped.target)
         self.phase, self._step = Phase.PLAYING, _Step(stamp_ns, obs, applied)
         return JointTarget(stamp_ns, clamped.target)
 

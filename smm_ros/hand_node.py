@@ -48,7 +48,7 @@ from smm_ros.lockstep import LockStep, Pace
 from smm_ros.node_main import NodeError, run
 from smm_ros.one_shot import OneShot
 from smm_ros.parameters import declare
-from smm_ros.periods import PeriodMeter
+from smm_ros.periods import DelayMeter, PeriodMeter
 from smm_ros.reports import Level
 
 _OK, _FAILED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -75,7 +75,7 @@ class HandNode(LifecycleNode):
         self._lockstep = LockStep(self._config.command_timeout)
         self._pace = Pace(self._config.real_time_factor, seconds_to_ns(CONTROL_PERIOD))
         self._time: HandTime = SimulatedTime(self._pace) if self._config.sim else WallTime()
-        self._periods = PeriodMeter()
+        self._periods, self._answers = PeriodMeter(), DelayMeter()
         self._make_interfaces()
         if self._config.autostart:
             self._start_by_itself()
@@ -186,6 +186,7 @@ class HandNode(LifecycleNode):
     # Commands and the passing of time.
 
     def _on_command(self, message: JointTrajectory) -> None:
+        arrived = time.monotonic()
         if not self._active:
             self._lockstep.refuse("not active")
             return
@@ -199,6 +200,8 @@ class HandNode(LifecycleNode):
         if reason is not None:
             self.get_logger().debug(f"command refused: {reason}")
             return
+        if self._lockstep.asked_at is not None:
+            self._answers.add(arrived - self._lockstep.asked_at)
         self._move(lambda hand: hand.command(target.position))
 
     def _on_beat(self) -> None:
@@ -306,8 +309,8 @@ class HandNode(LifecycleNode):
     # Health.
 
     def _report(self) -> tuple[Level, str, Mapping[str, Any]]:
-        parts = self._lockstep, self._periods, self._time, self._hand
-        values, health = hand_report(*parts)
+        meters = self._periods, self._answers
+        values, health = hand_report(self._lockstep, *meters, self._time, self._hand)
         values |= self._events.values()
         level, text = verdict(self.halt.fault, self._lockstep, health.warnings, self._active)
         return level, text, values

@@ -8,8 +8,12 @@ from smm_ros.dclaw.hand import Hand, HandHealth
 from smm_ros.hand_time import HandTime
 from smm_ros.interfaces import CLEAR_STOP
 from smm_ros.lockstep import LockStep
-from smm_ros.periods import PeriodMeter
+from smm_ros.periods import DelayMeter, PeriodMeter
 from smm_ros.reports import Level
+
+ANSWER_MEDIAN, ANSWER_P99 = "answer median (s)", "answer p99 (s)"
+ANSWER_LONGEST = "answer longest (s)"
+"""From the showing of a state to the coming of the command that answers it."""
 
 
 class EventTally:
@@ -28,7 +32,11 @@ class EventTally:
 
 
 def hand_report(
-    lockstep: LockStep, periods: PeriodMeter, hand_time: HandTime, hand: Hand | None
+    lockstep: LockStep,
+    periods: PeriodMeter,
+    answers: DelayMeter,
+    hand_time: HandTime,
+    hand: Hand | None,
 ) -> tuple[dict[str, Any], HandHealth]:
     """Return figures by name, and the health of the hand where there is one."""
     values: dict[str, Any] = {
@@ -42,12 +50,15 @@ def hand_report(
     if hand is not None:
         values |= {f"clamped: {reason}": n for reason, n in hand.clamp.counts.items()}
         health = hand.health()
-    summary = periods.summary()
+    summary, delays = periods.summary(), answers.summary()
     values |= {
         "state rate (Hz)": summary.rate_hz,
         "state period median (s)": summary.median,
         "state period p99 (s)": summary.p99,
         "state period longest (s)": summary.longest,
+        ANSWER_MEDIAN: delays.median,
+        ANSWER_P99: delays.p99,
+        ANSWER_LONGEST: delays.longest,
         **health.values,
     }
     return values, health

@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 from smm_core import checkpoint
+from smm_core.device import open_device
 from smm_core.evaluation.metrics import coverage
 from smm_core.history import Snapshot
 from smm_core.learner import Learner
@@ -55,7 +56,7 @@ class Progress:
     repeated: int = 0
     """Transitions refused because their number had been seen before."""
     behind: int = 0
-    """Updates that the transitions seen so far still ask for."""
+    """Updates that the transitions that have come so far still ask for."""
     checkpoint: str = ""
     origin: str = ""
     """What it went on from when it was started; empty for a new beginning."""
@@ -84,7 +85,8 @@ class LearningThread(threading.Thread):
     ) -> None:
         super().__init__(name="learner", daemon=True)
         self.config = config
-        self.learner = Learner(layout, config.learner, [config.seed])
+        device = open_device(config.device)
+        self.learner = Learner(layout, config.learner, [config.seed], device)
         self.progress = Progress()
         self.metrics: dict[str, float] = {}
         self.kept = Kept()
@@ -229,7 +231,7 @@ class LearningThread(threading.Thread):
             prefilled=self.learner.prefilled,
             hands=self._allowances(),
             repeated=self._intake.repeated,
-            behind=self.learner.updates_owed,
+            behind=self._updates_behind(),
             origin=self._origin,
             notes=self._notes,
             checkpoint=self._saved,
@@ -241,6 +243,10 @@ class LearningThread(threading.Thread):
         if done or moved >= max(1, self.config.window // 4):
             self._told = self.progress.hands
             self._on_progress()
+
+    def _updates_behind(self) -> int:
+        waiting = len(self._queue) * self.config.learner.updates_per_step
+        return self.learner.updates_owed + int(waiting)
 
     def _measure(self, now: float) -> None:
         covered = {name: float(value[0]) for name, value in coverage(self.learner).items()}

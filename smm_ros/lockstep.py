@@ -66,6 +66,11 @@ class LockStep:
         self.stopped = False
         self.refused: Counter[str] = Counter()
         self.taken = 0
+        self.asked_at: float | None = None
+        """Wall time at which the state that came of a command was shown, s.
+
+        None where none was: an episode's first state waits for the answer to the reset.
+        """
         self._current_ns: int | None = None
         self._shown_at = 0.0
 
@@ -102,6 +107,7 @@ class LockStep:
         """Note that the state with this stamp is the current one, for all to see."""
         self._current_ns = stamp_ns
         self._shown_at = now
+        self.asked_at = now if self.phase is Phase.PENDING else None
         if self.phase is Phase.PENDING:
             self.phase = Phase.AWAITING
 
@@ -114,6 +120,7 @@ class LockStep:
 
     def begin_reset(self) -> None:
         """Refuse commands until `end_reset`."""
+        self.asked_at = None
         self.phase = Phase.RESETTING
 
     def end_reset(self, success: bool) -> None:

@@ -1,4 +1,4 @@
-"""Statistics of the time between events: rate, spread and the worst case."""
+"""Statistics of the time between events, and of delays: spread and the worst case."""
 
 from __future__ import annotations
 
@@ -51,3 +51,31 @@ class PeriodMeter:
             p99=float(np.percentile(periods, 99)),
             longest=float(periods.max()),
         )
+
+
+@dataclass(frozen=True)
+class DelaySummary:
+    """The last delays in numbers, s; all zero when none was seen."""
+
+    median: float = 0.0
+    p99: float = 0.0
+    longest: float = 0.0
+
+
+class DelayMeter:
+    """Remembers the last delays."""
+
+    def __init__(self, window: int = 500) -> None:
+        """Summarise at most the last `window` delays."""
+        self._delays: deque[float] = deque(maxlen=window)
+
+    def add(self, seconds: float) -> None:
+        """Note a delay, s."""
+        self._delays.append(seconds)
+
+    def summary(self) -> DelaySummary:
+        """Summarise the remembered delays."""
+        if not self._delays:
+            return DelaySummary()
+        median, p99 = np.percentile(self._delays, [50, 99])
+        return DelaySummary(float(median), float(p99), max(self._delays))

@@ -20,7 +20,7 @@ from trajectory_msgs.msg import JointTrajectory
 from smm_core.acting import ActingPolicy, acting_seed
 from smm_core.config import Config, option
 from smm_core.history import HistoryConfig, PolicyHistory, Snapshot, SnapshotError
-from smm_core.networks import ACTIVATIONS
+from smm_core.mlp import ACTIVATIONS
 from smm_core.transitions import Layout
 from smm_ros import interfaces as names
 from smm_ros.conversions import (

@@ -42,6 +42,7 @@ from smm_ros.interfaces import (
 from smm_ros.msg import EpisodeSummary, PolicySnapshot, TrainingStatus, Transition
 from smm_ros.node_main import NodeError, run
 from smm_ros.parameters import declare
+from smm_ros.priority import step_back
 from smm_ros.recorder_report import recorder_report
 from smm_ros.recorder_services import RecorderServices
 from smm_ros.recording import RecorderConfig, Recording
@@ -170,6 +171,7 @@ def _described(name: str, kind: Any, qos: QoSProfile) -> Topic:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Record until a signal comes; return the exit status."""
+    step_back()
     return run(RecorderNode, args)
 
 

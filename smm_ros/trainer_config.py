@@ -44,6 +44,7 @@ class TrainerConfig(Config):
     total_steps: int = option(0, "Transitions to learn from before the end; 0: no end.", low=0)
     seed: int = option(0, "Seed of initial weights and of learning.", low=0)
     threads: int = option(1, "Threads of torch.", low=1)
+    device: str = option("cpu", "Where it learns: cpu, cuda or cuda:1.")
     window: int = option(
         32, "Transitions that a hand may be ahead of the learner.", low=1, high=100_000
     )

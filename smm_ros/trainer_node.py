@@ -40,6 +40,7 @@ from smm_ros.learning_thread import LearningThread, Progress
 from smm_ros.msg import PolicySnapshot, TrainingStatus, Transition
 from smm_ros.node_main import NodeDone, NodeError, run
 from smm_ros.parameters import declare
+from smm_ros.priority import step_back
 from smm_ros.records import PolicyRecord, StatusRecord
 from smm_ros.reports import Level
 from smm_ros.trainer_config import TrainerConfig
@@ -233,6 +234,7 @@ class TrainerNode(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the trainer until a signal or its last step; return the exit status."""
+    step_back()
     return run(TrainerNode, args, expected=(CheckpointError, BagError))
 
 

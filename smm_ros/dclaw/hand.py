@@ -5,6 +5,9 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from smm_ros.dclaw.safety_clamp import SafetyClamp
 from smm_ros.dclaw.spec import Joints
 
@@ -39,11 +42,30 @@ class HandState:
     @property
     def valve_angle_wrapped(self) -> float:
         """The valve's angle in [-pi, pi), rad."""
-        wrapped = math.fmod(self.valve_angle + math.pi, 2 * math.pi)
-        if wrapped < 0:
-            wrapped += 2 * math.pi
-        # A tiny negative remainder rounds up to a full turn.
-        return -math.pi if wrapped >= 2 * math.pi else wrapped - math.pi
+        return wrapped_angle(self.valve_angle)
+
+
+def wrapped_angle(angle: float) -> float:
+    """Return an angle in [-pi, pi), rad."""
+    wrapped = math.fmod(angle + math.pi, 2 * math.pi)
+    if wrapped < 0:
+        wrapped += 2 * math.pi
+    # A tiny negative remainder rounds up to a full turn.
+    return -math.pi if wrapped >= 2 * math.pi else wrapped - math.pi
+
+
+@dataclass(frozen=True)
+class HandStates:
+    """What the task asks of the states of N hands at one moment, as in `HandState`."""
+
+    joint_position: Joints
+    """(N, 9) rad."""
+    joint_velocity: Joints
+    """(N, 9) rad/s."""
+    valve_angle: NDArray[np.float64]
+    """(N,) rad, unwrapped."""
+    valve_velocity: NDArray[np.float64]
+    """(N,) rad/s."""
 
 
 @dataclass(frozen=True)

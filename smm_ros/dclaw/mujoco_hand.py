@@ -10,22 +10,24 @@ from smm_ros.dclaw.hand import HandError, HandHealth, HandState, ResetStage, Res
 from smm_ros.dclaw.safety_clamp import SafetyClamp
 from smm_ros.dclaw.spec import (
     CONTROL_PERIOD,
-    JOINT_NAMES,
     NUM_JOINTS,
     PHYSICS_STEP,
     POSITION_HIGH,
     POSITION_LOW,
-    RESET_POSE,
-    VALVE_LIMIT,
-    VALVE_NAME,
     VELOCITY_LIMIT,
     Joints,
 )
-from smm_ros.share import share_path
+from smm_ros.dclaw.twin_model import (
+    JOINTS,
+    VALVE,
+    check_finite,
+    check_valve_angle,
+    load_model,
+    physics_steps,
+    place,
+)
 
-# qpos, qvel and ctrl of the model list the nine joints in the order of JOINT_NAMES, then the
-# valve; connect() checks it.
-_JOINTS, _VALVE = slice(0, NUM_JOINTS), NUM_JOINTS
+_ANGLES = NUM_JOINTS + 1
 
 # MuJoCo's mask of disabled actuator groups: all nine motors are in group 0.
 _TORQUE_ON, _TORQUE_OFF = 0, 1 << 0
@@ -85,12 +87,7 @@ class MujocoHand:
 
     def connect(self) -> None:
         """Load the model in its reset pose, torque off."""
-        path = self.model_path or share_path("urdf", "dclaw.xml")
-        try:
-            model = mujoco.MjModel.from_xml_path(str(path))
-        except ValueError as error:
-            raise HandError(f"MuJoCo can not load {path}: {error}") from error
-        _check_layout(model, path)
+        model = load_model(self.model_path)
         self._model, self._data = model, mujoco.MjData(model)
         self.disable()
         self._place(0.0)
@@ -102,7 +99,7 @@ class MujocoHand:
     def enable(self) -> None:
         """Switch torque on, holding the present pose."""
         model, data = self._connected()
-        data.ctrl[:] = self._measured()[_JOINTS]
+        data.ctrl[:] = self._measured()[JOINTS]
         model.opt.disableactuator = _TORQUE_ON
 
     def disable(self) -> None:
@@ -118,14 +115,14 @@ class MujocoHand:
         """
         _, data = self._connected()
         values = self._measured()
-        angles, velocities = np.split(values, 2)
+        angles, velocities = values[:_ANGLES], values[_ANGLES:]
         return HandState(
             stamp=self._num_steps * PHYSICS_STEP,
-            joint_position=angles[_JOINTS],
-            joint_velocity=velocities[_JOINTS],
+            joint_position=angles[JOINTS],
+            joint_velocity=velocities[JOINTS],
             joint_effort=data.actuator_force.copy(),
-            valve_angle=float(angles[_VALVE]),
-            valve_velocity=float(velocities[_VALVE]),
+            valve_angle=float(angles[VALVE]),
+            valve_velocity=float(velocities[VALVE]),
             valve_effort=0.0,
         )
 
@@ -136,7 +133,7 @@ class MujocoHand:
             HandError: not connected, or torque is off.
         """
         _, data = self._powered("command")
-        clamped = self.clamp(target, self._measured()[_JOINTS])
+        clamped = self.clamp(target, self._measured()[JOINTS])
         data.ctrl[:] = clamped.target
         return clamped.target
 
@@ -148,11 +145,7 @@ class MujocoHand:
             ValueError: the period is not a positive multiple of spec.PHYSICS_STEP.
         """
         model, data = self._connected()
-        num_steps = round(period_s / PHYSICS_STEP) if math.isfinite(period_s) else 0
-        if num_steps < 1 or not math.isclose(num_steps * PHYSICS_STEP, period_s):
-            raise ValueError(
-                f"period must be a positive multiple of {PHYSICS_STEP} s, got {period_s}"
-            )
+        num_steps = physics_steps(period_s)
         mujoco.mj_step(model, data, num_steps)
         self._tick(num_steps)
 
@@ -164,10 +157,7 @@ class MujocoHand:
             ValueError: the valve can not turn that far.
         """
         self._powered("reset")
-        if not abs(valve_angle) <= VALVE_LIMIT:
-            raise ValueError(
-                f"valve angle must be in [-{VALVE_LIMIT}, {VALVE_LIMIT}] rad, got {valve_angle}"
-            )
+        check_valve_angle(valve_angle)
         return self._reset_stages(valve_angle)
 
     def _reset_stages(self, valve_angle: float) -> ResetStages:
@@ -176,13 +166,8 @@ class MujocoHand:
         self._place(valve_angle)
 
     def _place(self, valve_angle: float) -> None:
-        model, data = self._connected()
-        mujoco.mj_resetData(model, data)
-        data.qpos[_JOINTS] = RESET_POSE
-        data.qpos[_VALVE] = valve_angle
-        data.ctrl[:] = RESET_POSE
-        mujoco.mj_forward(model, data)
-        self._tick(round(CONTROL_PERIOD / PHYSICS_STEP))
+        place(*self._connected(), valve_angle)
+        self._tick(physics_steps(CONTROL_PERIOD))
 
     def _tick(self, num_steps: int) -> None:
         self._num_steps += num_steps
@@ -194,8 +179,7 @@ class MujocoHand:
         """Return angles and velocities of joints and valve, (20,) rad and rad/s."""
         _, data = self._connected()
         values = np.concatenate([data.qpos, data.qvel]) + self._error
-        if not np.isfinite(values).all():
-            raise HandError(f"the simulation diverged: state {values}; reset the hand")
+        check_finite(values, "the hand")
         return values
 
     def _connected(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
@@ -208,15 +192,3 @@ class MujocoHand:
         if model.opt.disableactuator != _TORQUE_ON:
             raise HandError(f"a {action} needs torque: call enable() first")
         return model, data
-
-
-def _check_layout(model: mujoco.MjModel, path: Path) -> None:
-    joints = tuple(model.joint(i).name for i in range(model.njnt))
-    motors = tuple(model.actuator(i).name for i in range(model.nu))
-    if joints != (*JOINT_NAMES, VALVE_NAME) or motors != JOINT_NAMES:
-        raise HandError(
-            f"{path} has joints {joints} and motors {motors}; expected joints "
-            f"{(*JOINT_NAMES, VALVE_NAME)}, all but the last with a motor"
-        )
-    if not math.isclose(model.opt.timestep, PHYSICS_STEP):
-        raise HandError(f"{path} has time step {model.opt.timestep} s, expected {PHYSICS_STEP}")

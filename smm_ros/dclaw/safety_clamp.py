@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from smm_ros.dclaw.spec import (
     COMMAND_VELOCITY_LIMIT,
@@ -54,28 +54,44 @@ class SafetyClamp:
         wanted, angles = _joints("target", target), _joints("measured", measured)
         if not np.isfinite(angles).all():
             raise ValueError(f"measured joint angles must be finite, got {angles}: read again")
-        finite = np.where(np.isfinite(wanted), wanted, angles)
-        inside = within_limits(finite)
-        safe = reachable(inside, angles)
-        changed = {
-            NOT_FINITE: not np.isfinite(wanted).all(),
-            POSITION: (inside != finite).any(),
-            VELOCITY: (safe != inside).any(),
-        }
+        safe, changed = limited(wanted, angles)
         reasons = tuple(reason for reason, happened in changed.items() if happened)
         for reason in reasons:
             self.counts[reason] += 1
         return Clamped(safe, reasons)
 
 
+def limited(target: Joints, measured: Joints) -> tuple[Joints, dict[str, NDArray[np.bool_]]]:
+    """Return safe targets (..., 9) rad for finite angles (..., 9) rad, and what changed them.
+
+    That is which of the commands, (...), each rule has changed; nothing is named where all of
+    them passed unchanged.
+    """
+    safe = reachable(target, measured)
+    # Nearly always so; what is not finite is not equal either.
+    if (safe == target).all():
+        return safe, {}
+    is_number = np.isfinite(target)
+    finite = np.where(is_number, target, measured)
+    inside = within_limits(finite)
+    safe = reachable(inside, measured)
+    return safe, {
+        NOT_FINITE: ~is_number.all(-1),
+        POSITION: (inside != finite).any(-1),
+        VELOCITY: (safe != inside).any(-1),
+    }
+
+
 def reachable(target: Joints, measured: Joints) -> Joints:
-    """Return the finite targets (9,) rad brought within a step of `measured` and the limits."""
-    return within_limits(np.clip(target, measured - MAX_STEP, measured + MAX_STEP))
+    """Return the targets (..., 9) rad brought within a step of `measured` and the limits."""
+    least, most = measured - MAX_STEP, measured + MAX_STEP
+    return within_limits(np.minimum(np.maximum(target, least), most))
 
 
 def within_limits(target: Joints) -> Joints:
-    """Return targets (9,) rad brought within the position limits."""
-    return np.clip(target, POSITION_LOW, POSITION_HIGH)
+    """Return targets (..., 9) rad brought within the position limits."""
+    # As np.clip, at a fraction of its cost for nine numbers.
+    return np.minimum(np.maximum(target, POSITION_LOW), POSITION_HIGH)
 
 
 def _joints(name: str, values: ArrayLike) -> Joints:

@@ -2,15 +2,20 @@
 
 Observation, float32 (12,): nine joint angles (rad), cosine and sine of the valve's angle, the
 valve's velocity (rad/s).
+
+Every function takes the state of one hand, or of N at once: then all its arrays have N in front.
 """
+
+from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smm_ros.dclaw.hand import HandState
+from smm_ros.dclaw.hand import HandState, HandStates
 from smm_ros.dclaw.safety_clamp import reachable
 from smm_ros.dclaw.spec import (
     JOINT_NAMES,
+    NUM_JOINTS,
     POSITION_HIGH,
     POSITION_LOW,
     RESET_POSE,
@@ -32,14 +37,19 @@ _CENTER = (POSITION_HIGH + POSITION_LOW) / 2
 _HALF_RANGE = (POSITION_HIGH - POSITION_LOW) / 2
 
 
-def observation(state: HandState) -> NDArray[np.float32]:
-    """Return what the policy sees of a state, float32 (12,), in the order of OBS_NAMES."""
-    valve = (np.cos(state.valve_angle), np.sin(state.valve_angle), state.valve_velocity)
-    return np.concatenate([state.joint_position, valve]).astype(np.float32)
+def observation(state: HandState | HandStates) -> NDArray[np.float32]:
+    """Return what the policy sees of a state, float32 (..., 12), in the order of OBS_NAMES."""
+    joints = state.joint_position
+    obs = np.empty((*joints.shape[:-1], len(OBS_NAMES)), np.float32)
+    obs[..., :NUM_JOINTS] = joints
+    obs[..., VALVE_COS] = np.cos(state.valve_angle)
+    obs[..., VALVE_SIN] = np.sin(state.valve_angle)
+    obs[..., -1] = state.valve_velocity
+    return obs
 
 
-def target_from_action(action: ArrayLike, state: HandState) -> Joints:
-    """Return the joint target (9,) rad that an action (9,) in [-1, 1] asks for in a state.
+def target_from_action(action: ArrayLike, state: HandState | HandStates) -> Joints:
+    """Return the joint target (..., 9) rad that an action (..., 9) in [-1, 1] asks for in a state.
 
     An action names a pose: -1 is a joint's lowest and 1 its highest commanded angle. The target
     is as far towards that pose as the velocity limit lets it be.
@@ -48,32 +58,54 @@ def target_from_action(action: ArrayLike, state: HandState) -> Joints:
 
 
 def wanted_pose(action: ArrayLike) -> Joints:
-    """Return the joint angles (9,) rad that an action (9,) names, however far they are."""
-    return _CENTER + np.clip(np.asarray(action, dtype=np.float64), -1, 1) * _HALF_RANGE
+    """Return the joint angles (..., 9) rad that an action (..., 9) names, however far they are."""
+    inside = np.minimum(np.maximum(np.asarray(action, dtype=np.float64), -1), 1)
+    return _CENTER + inside * _HALF_RANGE
 
 
-def action_from_target(
-    target: ArrayLike, state: HandState, requested: NDArray[np.float32] | None = None
+def action_from_target(target: ArrayLike) -> NDArray[np.float32]:
+    """Return the nearest action, float32 (..., 9), that asks for a joint target (..., 9) rad."""
+    nearest: Joints = (np.asarray(target, dtype=np.float64) - _CENTER) / _HALF_RANGE
+    return nearest.astype(np.float32)
+
+
+def action_applied(
+    action: NDArray[np.float32], target: Joints, sent: Joints
 ) -> NDArray[np.float32]:
-    """Return the action, float32 (9,), that asks for a joint target (9,) rad in a state.
+    """Return the action, float32 (..., 9), that asks for the target (..., 9) rad that was sent.
 
-    Beyond the velocity limit many actions ask for the same target. If `requested` is one of
-    them it is returned as it is: a learner that only ever saw the nearest of them could not
-    know what its own, further reaching actions do.
+    Beyond the velocity limit many actions ask for the same target. The action given is returned
+    as it is where its own `target` was sent: a learner that only ever saw the nearest of them
+    could not know what its own, further reaching actions do.
     """
-    wanted = np.asarray(target, dtype=np.float64)
-    if requested is not None and np.array_equal(target_from_action(requested, state), wanted):
-        return requested.astype(np.float32)
-    return ((wanted - _CENTER) / _HALF_RANGE).astype(np.float32)
+    is_own = (sent == target).all(-1, keepdims=True)
+    if is_own.all():
+        return action.astype(np.float32)
+    return np.where(is_own, action, action_from_target(sent)).astype(np.float32)
 
 
-def log_p_shaping(state: HandState) -> float:
-    """Return the part of log p* that is about the hand alone, nats, never above 0.
+@overload
+def log_p_shaping(state: HandState) -> float: ...
+
+
+@overload
+def log_p_shaping(state: HandStates) -> NDArray[np.float64]: ...
+
+
+def log_p_shaping(state: HandState | HandStates) -> float | NDArray[np.float64]:
+    """Return the part of log p* that is about the hand alone, nats (...), never above 0.
 
     The matched state is the valve's angle, whose uniform target has log(2 pi) = 1.84 nats to
     give; with these weights a calm hand near RESET_POSE gains about a tenth of a nat over a
     wild one, enough to choose between two ways to turn the valve, too little to leave it alone.
     """
-    speed = np.mean((state.joint_velocity / VELOCITY_LIMIT) ** 2)
-    distance = np.mean(((state.joint_position - RESET_POSE) / _HALF_RANGE) ** 2)
-    return -float(VELOCITY_WEIGHT * speed + POSE_WEIGHT * distance)
+    speed = _mean_square(state.joint_velocity / VELOCITY_LIMIT)
+    distance = _mean_square((state.joint_position - RESET_POSE) / _HALF_RANGE)
+    shaping: NDArray[np.float64] = -(VELOCITY_WEIGHT * speed + POSE_WEIGHT * distance)
+    return shaping if isinstance(state, HandStates) else float(shaping)
+
+
+def _mean_square(joints: Joints) -> NDArray[np.float64]:
+    """Return the mean over the joints (..., 9), as np.mean does at a multiple of the cost."""
+    total: NDArray[np.float64] = np.add.reduce(joints * joints, -1)
+    return total / NUM_JOINTS

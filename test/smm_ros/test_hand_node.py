@@ -24,6 +24,7 @@ from smm_ros.conversions import (
     time_to_ns,
 )
 from smm_ros.dclaw.spec import POSITION_HIGH
+from smm_ros.hand_report import ANSWER_LONGEST, ANSWER_MEDIAN, ANSWER_P99
 from smm_ros.interfaces import (
     CLEAR_STOP,
     CLOCK,
@@ -113,6 +114,17 @@ def test_clock_never_goes_back_and_shows_each_state_its_time(hand, ros):
             hand.step()
     ros.wait_for(lambda: time_to_ns(clock[-1].clock) == hand.stamp_ns)
     assert np.diff([time_to_ns(message.clock) for message in clock]).min() > 0
+
+
+def test_hand_tells_how_soon_its_states_are_answered(hand, reports):
+    hand.reset()
+    for _ in range(5):
+        hand.step()
+    values = reports.wait_for("hand", lambda r: float(r.values[ANSWER_MEDIAN]) > 0).values
+    median, p99, longest = (
+        float(values[name]) for name in (ANSWER_MEDIAN, ANSWER_P99, ANSWER_LONGEST)
+    )
+    assert 0 < median <= p99 <= longest
 
 
 def test_hand_without_commands_lives_in_real_time(hand, ros):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from smm_core import checkpoint
+from smm_core.config import ConfigError
 from smm_core.densities.density import DensityConfig
 from smm_core.densities.vae import VAEConfig
 from smm_core.history import HistoryConfig
@@ -203,6 +204,15 @@ def test_an_empty_bag_folder_is_one_that_nothing_was_recorded_in_yet(start, tmp_
     run.wait_for(lambda progress: progress.steps == 1)
 
 
+def test_what_waits_to_be_taken_in_counts_as_behind(start):
+    slow = dataclasses.replace(SMALL, updates_per_step=1e6)
+    run = start(learner=slow)
+    run.feed(*range(SMALL.random_steps + 4))
+    run.wait_for(lambda progress: progress.updates > 0)
+    run.wait_for(lambda progress: progress.behind > 3e6)
+    assert run.thread.progress.behind <= 4e6
+
+
 def test_stopping_does_not_wait_for_the_updates_owed(start, tmp_path):
     slow = dataclasses.replace(SMALL, updates_per_step=1e6)
     run = start(learner=slow, run_dir=str(tmp_path))
@@ -230,3 +240,9 @@ def test_a_transition_that_is_no_number_stops_it_with_the_reason(start, make_rec
     run.thread.put(bad)
     with pytest.raises(TransitionError, match="obs"):
         run.wait_for(lambda progress: progress.steps > 0)
+
+
+def test_a_device_that_is_not_there_is_refused_before_the_thread_begins():
+    config = TrainerConfig(learner=SMALL, device="cuda:99")
+    with pytest.raises(ConfigError, match="device is 'cuda:99', but torch"):
+        LearningThread(config, LAYOUT, print, print)

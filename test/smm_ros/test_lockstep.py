@@ -106,3 +106,23 @@ def test_pace_follows_a_hand_that_ran_ahead() -> None:
     for step in range(100):
         pace.shown(step * PERIOD_NS, now=step * 0.1)
     assert pace.due(100 * PERIOD_NS) == pytest.approx(9.9 + 0.2)
+
+
+def test_only_a_state_that_came_of_a_command_asks_for_an_answer_at_once(
+    lockstep: LockStep,
+) -> None:
+    """The first state of an episode waits for the answer to the reset, and that is no delay."""
+    assert lockstep.asked_at is None
+    lockstep.take(10 * PERIOD_NS)
+    lockstep.show(11 * PERIOD_NS, now=3.0)
+    assert lockstep.asked_at == 3.0
+    lockstep.begin_reset()
+    lockstep.end_reset(success=True)
+    assert lockstep.asked_at is None
+
+
+def test_a_state_shown_while_holding_asks_for_nothing(lockstep: LockStep) -> None:
+    """Nobody has to answer while time passes by itself."""
+    lockstep.hold()
+    lockstep.show(11 * PERIOD_NS, now=3.0)
+    assert lockstep.asked_at is None

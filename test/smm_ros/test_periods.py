@@ -1,6 +1,6 @@
 import pytest
 
-from smm_ros.periods import PeriodMeter, PeriodSummary
+from smm_ros.periods import DelayMeter, DelaySummary, PeriodMeter, PeriodSummary
 
 
 def test_nothing_seen_is_all_zero():
@@ -37,3 +37,23 @@ def test_pause_on_purpose_is_no_period():
     meter.mark(100.0)
     meter.mark(100.5)
     assert meter.summary().longest == 0.5
+
+
+def test_no_delay_is_all_zero():
+    assert DelayMeter().summary() == DelaySummary()
+
+
+def test_a_rare_long_delay_shows_in_the_tail_alone():
+    meter = DelayMeter()
+    for delay in [0.002] * 198 + [0.03] * 2:
+        meter.add(delay)
+    summary = meter.summary()
+    assert summary.median == pytest.approx(0.002)
+    assert 0.002 < summary.p99 <= summary.longest == 0.03
+
+
+def test_old_delays_are_forgotten():
+    meter = DelayMeter(window=2)
+    for delay in (9.0, 1.0, 2.0):
+        meter.add(delay)
+    assert meter.summary() == DelaySummary(1.5, pytest.approx(1.99), 2.0)

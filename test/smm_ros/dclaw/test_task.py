@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from smm_ros.dclaw import spec, task
-from smm_ros.dclaw.hand import HandState
+from smm_ros.dclaw.hand import HandState, HandStates
 from smm_ros.dclaw.safety_clamp import SafetyClamp
 
 REST = HandState(
@@ -59,7 +59,7 @@ def test_a_target_passes_the_safety_clamp_unchanged(action, pose):
 def test_the_action_of_a_target_asks_for_that_target_again(action, pose):
     state = at(pose)
     target = task.target_from_action(action, state)
-    applied = task.action_from_target(target, state)
+    applied = task.action_from_target(target)
     assert applied.dtype == np.float32
     assert (np.abs(applied) <= 1).all()
     np.testing.assert_allclose(task.target_from_action(applied, state), target, atol=1e-6)
@@ -69,7 +69,7 @@ def test_the_action_of_a_target_asks_for_that_target_again(action, pose):
 def test_an_action_that_was_followed_is_returned_as_it_was(action, pose):
     state = at(pose)
     target = task.target_from_action(action, state)
-    np.testing.assert_array_equal(task.action_from_target(target, state, action), action)
+    np.testing.assert_array_equal(task.action_applied(action, target, target), action)
 
 
 def test_an_action_that_is_no_number_holds_the_joint_and_is_not_returned():
@@ -77,7 +77,7 @@ def test_an_action_that_is_no_number_holds_the_joint_and_is_not_returned():
     target = task.target_from_action(action, REST)
     held = SafetyClamp()(target, REST.joint_position).target
     np.testing.assert_array_equal(held, REST.joint_position)
-    applied = task.action_from_target(held, REST, action)
+    applied = task.action_applied(action, target, held)
     np.testing.assert_allclose(task.target_from_action(applied, REST), held, atol=1e-6)
 
 
@@ -97,3 +97,24 @@ def test_shaping_falls_with_speed_and_with_distance_by_its_weights():
 def test_shaping_does_not_depend_on_the_valve():
     turned = dataclasses.replace(REST, valve_angle=3.0, valve_velocity=9.0)
     assert task.log_p_shaping(turned) == task.log_p_shaping(REST)
+
+
+def test_many_hands_at_once_are_told_the_numbers_of_each():
+    rng = np.random.default_rng(0)
+    poses, speeds = rng.uniform(-2, 2, (2, 64, 9))
+    angles, turning = rng.uniform(-7, 7, (2, 64))
+    taken = rng.uniform(-1.5, 1.5, (64, 9)).astype(np.float32)
+    many = HandStates(poses, speeds, angles, turning)
+    target = task.target_from_action(taken, many)
+    sent = np.where(rng.random((64, 1)) < 0.5, target, poses)
+    applied = task.action_applied(taken, target, sent)
+    for i in range(64):
+        one = at(poses[i], joint_velocity=speeds[i], valve_angle=float(angles[i]),
+                 valve_velocity=float(turning[i]))  # fmt: skip
+        np.testing.assert_array_equal(task.observation(many)[i], task.observation(one))
+        np.testing.assert_array_equal(target[i], task.target_from_action(taken[i], one))
+        assert task.log_p_shaping(many)[i] == task.log_p_shaping(one)
+        alone = task.action_applied(taken[i], target[i], sent[i])
+        np.testing.assert_array_equal(applied[i], alone)
+    assert applied.dtype == np.float32
+    assert 0 < (applied != taken).any(-1).sum() < 64
