@@ -50,7 +50,7 @@ def swung():
     steps, state = [], hand.read()
     for step in range(STEPS):
         swing = 0.15 * math.sin(2 * math.pi * step / STEPS) * np.tile([1, 0.3, -1], 3)
-        target = task.target_from_action(task.action_from_target(RESET_POSE + swing, state), state)
+        target = task.target_from_action(task.action_from_target(RESET_POSE + swing), state)
         hand.command(target)
         hand.advance(CONTROL_PERIOD)
         steps.append((state, target, hand.read()))
@@ -71,7 +71,7 @@ def played(swung):
             skill=0,
             policy_version=0,
             observation=task.observation(before),
-            action=task.action_from_target(target, before),
+            action=task.action_from_target(target),
             next_observation=task.observation(after),
             log_p_shaping=0.0,
             terminated=False,
