@@ -44,9 +44,9 @@ class MLP(nn.Sequential):
     al., Layer Normalization, 2016). It has no weights of its own: a ReLU passes a factor on to
     the next layer, which has one.
 
-    On a CPU native/mlp.cpp passes them where it was built, each network by itself, with oneDNN's
-    products: on processors that are not Intel's, MKL, which torch takes for float32 elsewhere,
-    leaves half of their speed (docs/performance.md).
+    On a CPU native/mlp.cpp passes them where it was built, each network by itself, with AVX-512 by
+    oneDNN's products: MKL, which torch takes for float32 elsewhere, leaves half of the speed of
+    processors that are not Intel's (docs/performance.md).
     """
 
     def __init__(
@@ -76,26 +76,36 @@ class MLP(nn.Sequential):
         output = super().forward(x.repeat_interleave(copies, 0) if copies > 1 else x)
         return output
 
-    def passed(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Sequence[Tensor]]]:
+    def passed(
+        self, x: Tensor, of_x: bool = False
+    ) -> tuple[Tensor, Callable[[Tensor], Sequence[Tensor]]]:
         """Return the output (R, B, out), detached, and a function of the gradient of a loss there.
 
-        What it returns are the gradients of `weights`: for a loss whose own gradient is known in
-        closed form, and without what autograd does besides.
+        What it returns are the gradients of `weights`, and before them that of x where `of_x`: for
+        a loss whose own gradient is known in closed form, and without what autograd does besides.
         """
         if not native.serves(x):
-            output = self(x)
-            return output.detach(), partial(torch.autograd.grad, output, self.weights)
+            return self._passed_by_autograd(x, of_x)
         how = (1, self.activation, self.layer_norm)
         with torch.no_grad():
             found = _ops.mlp_forward.default(x, self.weights, *how)
 
         def gradients(grad: Tensor) -> Sequence[Tensor]:
             with torch.no_grad():
-                back = (x, self.weights, *how, found, False, True)
+                back = (x, self.weights, *how, found, of_x, True)
                 taken: list[Tensor] = _ops.mlp_backward.default(grad, *back)
                 return taken
 
         return found[0], gradients
+
+    def _passed_by_autograd(
+        self, x: Tensor, of_x: bool
+    ) -> tuple[Tensor, Callable[[Tensor], Sequence[Tensor]]]:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(of_x)
+            output = self(x)
+        by = (x, *self.weights) if of_x else self.weights
+        return output.detach(), partial(torch.autograd.grad, output, by)
 
 
 class _Pass(torch.autograd.Function):

@@ -34,6 +34,7 @@ CORE_LEVELS = {
     "envs.manipulation": 1,
     "evaluation.episode": 1,
     "evaluation.marginals": 1,
+    "densities.vae_likelihood": 2,
     "objectives.discriminator": 2,
     "history": 2,
     "networks": 2,

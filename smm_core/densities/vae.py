@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from smm_core.adam import Adam
 from smm_core.config import Config, option
-from smm_core.densities.von_mises import von_mises_log_prob, von_mises_sample
+from smm_core.densities.vae_likelihood import Likelihood
+from smm_core.densities.von_mises import von_mises_sample
 from smm_core.generators import Generators
 from smm_core.mlp import MLP
 from smm_core.running_scale import RunningScale
 from smm_core.state_space import StateSpace
 
-LOG_2PI = math.log(2 * math.pi)
+LOG_STD = (-6.0, 3.0)
+"""Least and largest log deviation of a code, given its state."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ class VAE(nn.Module):
         super().__init__()
         self.space, self.config = space, config
         hidden, code = config.hidden, config.code_size
-        outputs = 2 * space.num_linear + 3 * space.num_circular
+        self._likelihood = Likelihood(space, config.scale, config.min_scale)
         self.encoder = MLP(generators, (space.feature_size + skill_size, *hidden, 2 * code))
-        self.decoder = MLP(generators, (code + skill_size, *hidden, outputs))
+        self.decoder = MLP(generators, (code + skill_size, *hidden, self._likelihood.num_outputs))
         self.optimizer = Adam(self.parameters(), config.learning_rate)
         self.optimizers: dict[str, torch.optim.Optimizer] = {"vae": self.optimizer}
         self.scale = RunningScale(len(generators), space.num_linear)
@@ -67,6 +68,8 @@ class VAE(nn.Module):
     def fit(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
         """Take one gradient step on the bound; return it as it was before, (R, B)."""
         self.scale.observe(self.space.split(state)[0])
+        if self.config.scale:
+            return self._climb(state, skill_onehot, generators)
         return self.optimizer.climb(self._bound(state, skill_onehot, generators))
 
     @torch.no_grad()
@@ -78,68 +81,77 @@ class VAE(nn.Module):
     def sample(self, skill_onehot: Tensor, generators: Generators) -> Tensor:
         """Draw states, (R, B, size): a code of the prior, then of what it decodes to."""
         code = generators.normal(skill_onehot.shape[1], 1, self.config.code_size)
-        decoded = (part.squeeze(2) for part in self._decode(code, skill_onehot))
-        mean, log_std, centre, log_width = decoded
+        decoded = self.decoder(self._joint(code, skill_onehot))
+        mean, log_std, centre, log_width = self._likelihood.parts(decoded)
         noise = generators.normal(*mean.shape[1:])
         linear = self.scale.restore(mean + log_std.exp() * noise)
         return torch.cat((linear, von_mises_sample(centre, log_width, generators)), -1)
 
     def _bound(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
-        samples = self.config.samples
-        mean, log_std = self._encode(state, skill_onehot)
-        code, log_ratio = self._draw(mean, log_std, generators, samples)
-        log_likelihood = self._log_likelihood(state, skill_onehot, code)
-        return torch.logsumexp(log_likelihood - log_ratio, -1) - math.log(samples)
+        mean, log_std = self.encoder(self._features(state, skill_onehot)).chunk(2, dim=-1)
+        code, _, log_ratio = self._draw(mean, log_std.clamp(*LOG_STD), generators)
+        decoded = self.decoder(self._joint(code, skill_onehot)).unflatten(1, code.shape[1:3])
+        return self._averaged(self._log_likelihood(state, decoded) - log_ratio)
 
-    def _encode(self, state: Tensor, skill_onehot: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log of the standard deviation of e(c|s), each (R, B, code)."""
+    def _averaged(self, log_weight: Tensor) -> Tensor:
+        return torch.logsumexp(log_weight, -1) - math.log(self.config.samples)
+
+    @torch.no_grad()
+    def _climb(self, state: Tensor, skill_onehot: Tensor, generators: Generators) -> Tensor:
+        """Take a step up the bound of fixed widths, by its gradient in closed form; return it.
+
+        A code's log-weight enters the bound by its share of all weights; the log-weight has the
+        slope of log q(s|c), and that of the codes' log ratio: c, and -1 by the log deviation.
+        """
+        encoded, encoder_gradients = self.encoder.passed(self._features(state, skill_onehot))
+        mean, free = encoded.chunk(2, dim=-1)
+        log_std = free.clamp(*LOG_STD)
+        code, noise, log_ratio = self._draw(mean, log_std, generators)
+        joint = self._joint(code, skill_onehot)
+        decoded, decoder_gradients = self.decoder.passed(joint, of_x=True)
+        decoded = decoded.unflatten(1, code.shape[1:3])
+        log_weight = self._log_likelihood(state, decoded) - log_ratio
+
+        share = log_weight.softmax(-1).div_(-state.shape[1]).unsqueeze(-1)
+        of_decoded = self._likelihood.slope(*self._seen(state), decoded).mul_(share)
+        of_joint, *of_decoder = decoder_gradients(of_decoded.flatten(1, 2))
+        of_code = of_joint[..., : code.shape[-1]].unflatten(1, code.shape[1:3]) - share * code
+        of_log_std = (of_code * noise).sum(2) * log_std.exp() - 1.0 / state.shape[1]
+        of_free = of_log_std * (free == log_std)
+        of_encoder = encoder_gradients(torch.cat((of_code.sum(2), of_free), -1))
+        self.optimizer.move((*of_encoder, *of_decoder))
+        return self._averaged(log_weight)
+
+    def _features(self, state: Tensor, skill_onehot: Tensor) -> Tensor:
+        """Return what the encoder sees, (R, B, features and skill)."""
         linear, angles = self.space.split(state)
         normalised = torch.cat((self.scale.normalise(linear), angles), -1)
-        inputs = torch.cat((self.space.features(normalised), skill_onehot), -1)
-        mean, log_std = self.encoder(inputs).chunk(2, dim=-1)
-        return mean, log_std.clamp(-6.0, 3.0)
+        return torch.cat((self.space.features(normalised), skill_onehot), -1)
 
     def _draw(
-        self, mean: Tensor, log_std: Tensor, generators: Generators, samples: int
-    ) -> tuple[Tensor, Tensor]:
-        """Draw codes c ~ e(c|s), (R, B, K, code), with log e(c|s) - log q(c), (R, B, K)."""
+        self, mean: Tensor, log_std: Tensor, generators: Generators
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw codes c ~ e(c|s); return them, their noise, and log e(c|s) - log q(c).
+
+        (R, B, K, code) twice, and (R, B, K), from (R, B, code).
+        """
         mean, log_std = mean.unsqueeze(2), log_std.unsqueeze(2)
-        noise = generators.normal(mean.shape[1], samples, self.config.code_size)
+        noise = generators.normal(mean.shape[1], self.config.samples, self.config.code_size)
         code = mean + log_std.exp() * noise
-        return code, (0.5 * (code.square() - noise.square()) - log_std).sum(-1)
+        return code, noise, (0.5 * (code.square() - noise.square()) - log_std).sum(-1)
 
-    def _log_likelihood(self, state: Tensor, skill_onehot: Tensor, code: Tensor) -> Tensor:
-        """Return log q(s|c) summed over the coordinates, (R, B, K)."""
-        mean, log_std, centre, log_width = self._decode(code, skill_onehot)
-        linear, angles = self.space.split(state)
-        error = self.scale.normalise(linear).unsqueeze(2) - mean
-        gaussian = -0.5 * (error / log_std.exp()).square() - log_std - 0.5 * LOG_2PI
-        von_mises = von_mises_log_prob(angles.unsqueeze(2), centre, log_width)
+    def _joint(self, code: Tensor, skill_onehot: Tensor) -> Tensor:
+        """Return what the decoder sees of codes (R, B, K, code), (R, B K, code and skill)."""
+        onehot = skill_onehot.unsqueeze(2).expand(-1, -1, code.shape[2], -1)
+        return torch.cat((code, onehot), -1).flatten(1, 2)
+
+    def _log_likelihood(self, state: Tensor, decoded: Tensor) -> Tensor:
+        """Return log q(s|c) of what K codes decode to, (R, B, K)."""
         # The volume takes the density of normalised s back to that of s in its own units.
-        return gaussian.sum(-1) + von_mises.sum(-1) + self.scale.log_volume().unsqueeze(-1)
+        normalised = self._likelihood.log_prob(*self._seen(state), decoded)
+        return normalised + self.scale.log_volume().unsqueeze(-1)
 
-    def _decode(self, code: Tensor, skill_onehot: Tensor) -> tuple[Tensor, ...]:
-        """Return what codes (R, B, K, code) decode to, (R, B, K, coordinates) each.
-
-        Mean and log of the standard deviation of the linear coordinates, normalised; centre
-        (rad) and log of the width of the angles.
-        """
-        runs, batch, samples, _ = code.shape
-        onehot = skill_onehot.unsqueeze(2).expand(-1, -1, samples, -1)
-        joint = torch.cat((code, onehot), -1).view(runs, batch * samples, -1)
-        decoded = self.decoder(joint).view(runs, batch, samples, -1)
-        sizes = (self.space.num_linear,) * 2 + (self.space.num_circular,) * 3
-        mean, log_std, east, north, log_width = decoded.split(sizes, dim=-1)
-        centre = torch.atan2(north, east)
-        return mean, self._log_scale(log_std), centre, self._log_scale(log_width)
-
-    def _log_scale(self, decoded: Tensor) -> Tensor:
-        """Return the log of the decoder's widths: the fixed one, or what was decoded, bounded.
-
-        Fixed is the default: a learnt width soon covers a state of few coordinates by itself,
-        the code goes unused, and the density has one peak at most.
-        """
-        if self.config.scale:
-            return torch.full_like(decoded, math.log(self.config.scale))
-        floor = math.log(self.config.min_scale)
-        return floor + F.softplus(decoded - floor)
+    def _seen(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return normalised linear coordinates and angles, (R, B, 1, coordinates) each."""
+        linear, angles = self.space.split(state)
+        return self.scale.normalise(linear).unsqueeze(2), angles.unsqueeze(2)

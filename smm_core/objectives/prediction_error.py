@@ -81,23 +81,34 @@ class ICM(Bonus):
         self.optimizers = {"icm": self.optimizer}
         self._fitted: tuple[Batch, Tensor] | None = None
 
+    @torch.no_grad()
     def fit(
         self, batch: Batch, state: Tensor, skill_onehot: Tensor, generators: Generators
     ) -> dict[str, Tensor]:
         """Take one gradient step of all three networks; return both mean squared errors, (R,)."""
-        features, next_features = self._embed(batch)
-        forward_error = self._forward_error(features, batch.action, next_features)
+        both = torch.cat((batch.obs, batch.next_obs), 1)
+        embedded, embedding_gradients = self.embedding.passed(both)
+        features, next_features = embedded.chunk(2, dim=1)
+        seen = torch.cat((features, batch.action), -1)
+        predicted, forward_gradients = self.forward_model.passed(seen, of_x=True)
         pair = torch.cat((features, next_features), -1)
-        inverse_loss = (self.inverse_model(pair) - batch.action).square()
-        losses = {
-            "forward_loss": forward_error.square().mean((1, 2)),
-            "inverse_loss": inverse_loss.mean((1, 2)),
-        }
+        guessed, inverse_gradients = self.inverse_model.passed(pair, of_x=True)
+        forward_error, inverse_error = predicted - next_features, guessed - batch.action
+        # The gradients in closed form: of a mean square, two n-ths of what is squared.
         share = self.config.forward_weight
-        loss = share * losses["forward_loss"] + (1.0 - share) * losses["inverse_loss"]
-        self.optimizer.descend(loss)
-        self._fitted = (batch, forward_error.detach().norm(dim=-1))
-        return {name: loss.detach() for name, loss in losses.items()}
+        of_predicted = forward_error * (2.0 * share / forward_error[0].numel())
+        of_guessed = inverse_error * (2.0 * (1.0 - share) / inverse_error[0].numel())
+        of_seen, *of_forward = forward_gradients(of_predicted)
+        of_pair, *of_inverse = inverse_gradients(of_guessed)
+        of_features, of_next = of_pair.chunk(2, dim=-1)
+        of_features = of_features + of_seen[..., : features.shape[-1]]
+        of_embedded = torch.cat((of_features, of_next - of_predicted), 1)
+        self.optimizer.move((*embedding_gradients(of_embedded), *of_forward, *of_inverse))
+        self._fitted = (batch, forward_error.norm(dim=-1))
+        return {
+            "forward_loss": forward_error.square().mean((1, 2)),
+            "inverse_loss": inverse_error.square().mean((1, 2)),
+        }
 
     def paid(self, batch: Batch, state: Tensor) -> Tensor:
         """Return the bonus of a batch, (R, B).
@@ -112,17 +123,10 @@ class ICM(Bonus):
     @torch.no_grad()
     def bonus(self, batch: Batch) -> Tensor:
         """Return the Euclidean length of the forward model's error, (R, B)."""
-        features, next_features = self._embed(batch)
-        return self._forward_error(features, batch.action, next_features).norm(dim=-1)
-
-    def _embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the features of obs and next_obs, (R, B, features) each, in one pass."""
-        features = self.embedding(torch.cat((batch.obs, batch.next_obs), 1))
-        before, after = features.chunk(2, dim=1)
-        return before, after
-
-    def _forward_error(self, features: Tensor, action: Tensor, next_features: Tensor) -> Tensor:
-        return self.forward_model(torch.cat((features, action), -1)) - next_features
+        both = torch.cat((batch.obs, batch.next_obs), 1)
+        features, next_features = self.embedding(both).chunk(2, dim=1)
+        predicted = self.forward_model(torch.cat((features, batch.action), -1))
+        return (predicted - next_features).norm(dim=-1)
 
 
 class RND(Bonus):
@@ -157,15 +161,19 @@ class RND(Bonus):
         """Keep the moments of the states reached, (R, B, size), for normalised inputs."""
         self.inputs.observe(self.space.features(state))
 
+    @torch.no_grad()
     def fit(
         self, batch: Batch, state: Tensor, skill_onehot: Tensor, generators: Generators
     ) -> dict[str, Tensor]:
         """Take one gradient step of the predictor; return its mean squared error before, (R,)."""
-        error = self._error(state)
-        loss = self.optimizer.descend(error.mean(-1))
-        self.errors.observe(error.detach().unsqueeze(-1))
-        self._fitted = (state, error.detach())
-        return {"predictor_loss": loss}
+        inputs = self._inputs(state)
+        predicted, gradients = self.predictor.passed(inputs)
+        missed = predicted - self.target_net(inputs)
+        self.optimizer.move(gradients(missed * (2.0 / missed[0].numel())))
+        error = missed.square().mean(-1)
+        self.errors.observe(error.unsqueeze(-1))
+        self._fitted = (state, error)
+        return {"predictor_loss": error.mean(-1)}
 
     def paid(self, batch: Batch, state: Tensor) -> Tensor:
         """Return the bonus of the states, (R, B); measured when ICM measures it."""
@@ -176,12 +184,12 @@ class RND(Bonus):
     @torch.no_grad()
     def bonus(self, state: Tensor) -> Tensor:
         """Return the squared error in units of its running deviation, (R, B)."""
-        return self._in_deviations(self._error(state))
+        inputs = self._inputs(state)
+        missed = self.predictor(inputs) - self.target_net(inputs)
+        return self._in_deviations(missed.square().mean(-1))
 
     def _in_deviations(self, error: Tensor) -> Tensor:
         return error / self.errors.deviation.squeeze(-1)
 
-    def _error(self, state: Tensor) -> Tensor:
-        """Return the mean squared error over the random features, (R, B)."""
-        inputs = self.inputs.normalise(self.space.features(state)).clamp(-CLIP, CLIP)
-        return (self.predictor(inputs) - self.target_net(inputs)).square().mean(-1)
+    def _inputs(self, state: Tensor) -> Tensor:
+        return self.inputs.normalise(self.space.features(state)).clamp(-CLIP, CLIP)

@@ -65,12 +65,15 @@ def test_output_and_gradients_are_those_of_the_layers_one_by_one(sizes, activati
 @pytest.mark.parametrize("layer_norm", [False, True])
 def test_the_gradients_of_a_pass_are_those_of_autograd(layer_norm):
     net, x = MLP(Generators(SEEDS), (4, 40, 24, 5), layer_norm=layer_norm), inputs(3, 50, 4)
-    grad, output = inputs(3, 50, 5), net(x)
-    found, gradients = net.passed(x)
-    torch.testing.assert_close(found, output.detach())
-    assert not found.requires_grad
-    expected = torch.autograd.grad(output, net.weights, grad)
-    torch.testing.assert_close(tuple(gradients(grad)), expected, rtol=1e-4, atol=1e-5)
+    grad, seen = inputs(3, 50, 5), x.clone().requires_grad_()
+    output = net(seen)
+    expected = torch.autograd.grad(output, (seen, *net.weights), grad)
+    for of_x in (False, True):
+        found, gradients = net.passed(x, of_x)
+        torch.testing.assert_close(found, output.detach())
+        assert not found.requires_grad
+        close = {"rtol": 1e-4, "atol": 1e-5}
+        torch.testing.assert_close(tuple(gradients(grad)), expected[not of_x :], **close)
 
 
 def test_there_is_an_activation_between_the_layers_and_none_at_the_end():

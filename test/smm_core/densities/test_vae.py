@@ -140,6 +140,22 @@ def test_to_fit_returns_the_bound_as_it_was(circle):
     assert float(found.mean()) == pytest.approx(float(before), abs=0.05)
 
 
+@pytest.mark.usefixtures("passes")
+def test_a_step_of_fixed_widths_has_the_gradient_of_the_bound():
+    seeds, space = (3, 8), StateSpace(StateConfig(linear=(0,), circular=(1, 2)), obs_size=3)
+    config = VAEConfig(hidden=(32, 24), code_size=2, scale=0.3)
+    mine, other = (VAE(Generators(seeds), space, 2, config) for _ in range(2))
+    states = 2.0 * Generators(seeds).normal(64, 2)
+    onehot = torch.nn.functional.one_hot(torch.arange(64) % 2).float().expand(2, -1, -1)
+    found = mine.fit(states, onehot, Generators(seeds))
+    other.scale.observe(states[..., :1])
+    expected = other.optimizer.climb(other._bound(states, onehot, Generators(seeds)))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    for one, two in zip(mine.parameters(), other.parameters(), strict=True):
+        gradients = [v.optimizer.state[p]["exp_avg"] for v, p in ((mine, one), (other, two))]
+        torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-6)
+
+
 def test_two_peaks_are_found_from_every_start():
     """Opposite peaks look uniform to a decoder that is told nothing; that must be no trap."""
     runs, draw, generators = 2, circle_draws(0), Generators((0, 1))

@@ -120,6 +120,42 @@ def test_the_forward_weight_shares_the_loss_between_both_models(weight, idle):
     assert moved == {name for name in before if not name.startswith(idle)}
 
 
+def first_gradients(objective):
+    """Return the gradients of the only step that was taken, from Adam's mean of them."""
+    state = objective.optimizer.state
+    return [state[p]["exp_avg"] / 0.1 for p in objective.parameters() if p.requires_grad]
+
+
+@pytest.mark.usefixtures("passes")
+def test_a_step_of_curiosity_follows_the_gradient_of_both_losses():
+    runs, share = (3, 5), 0.3
+    learnt, twin = (icm(runs, forward_weight=share) for _ in range(2))
+    batch = linear_system(Generators(runs))
+    before, after = twin.embedding(batch.obs), twin.embedding(batch.next_obs)
+    predicted = twin.forward_model(torch.cat((before, batch.action), -1))
+    guessed = twin.inverse_model(torch.cat((before, after), -1))
+    losses = {
+        "forward_loss": (predicted - after).square().mean((1, 2)),
+        "inverse_loss": (guessed - batch.action).square().mean((1, 2)),
+    }
+    loss = share * losses["forward_loss"] + (1 - share) * losses["inverse_loss"]
+    expected = torch.autograd.grad(loss.sum(), list(twin.parameters()))
+    torch.testing.assert_close(fit(learnt, batch), {n: v.detach() for n, v in losses.items()})
+    torch.testing.assert_close(first_gradients(learnt), list(expected), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.usefixtures("passes")
+def test_a_step_of_distillation_follows_the_gradient_of_the_squared_error():
+    runs = (3, 5)
+    learnt, twin = rnd(runs), rnd(runs)
+    batch = linear_system(Generators(runs))
+    inputs = batch.next_obs.clamp(-5.0, 5.0)  # nothing was observed to normalise them by
+    loss = (twin.predictor(inputs) - twin.target_net(inputs)).square().mean((1, 2))
+    expected = torch.autograd.grad(loss.sum(), list(twin.predictor.parameters()))
+    torch.testing.assert_close(fit(learnt, batch)["predictor_loss"], loss.detach())
+    torch.testing.assert_close(first_gradients(learnt), list(expected), rtol=1e-3, atol=1e-6)
+
+
 def test_curiosity_pays_a_batch_the_error_that_it_made_before_it_was_learnt():
     learnt, batch = icm(coefficient=3.0, target_weight=2.0), linear_system(Generators((1,)))
     before = learnt.bonus(batch)
