@@ -1,11 +1,13 @@
 // Multilayer perceptrons with a run axis in front, passed forwards and backwards (see mlp.py).
 //
 // Networks that have nothing in common are passed one after the other, or each on a thread of its
-// own, so that threads meet once in a pass and not once in a layer. Products are oneDNN's.
+// own, so that threads meet once in a pass and not once in a layer. Products are oneDNN's where
+// those are the faster.
 
 #include "mlp.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/mm.h>
@@ -29,6 +31,12 @@ using at::Tensor;
 
 // Below this many rows, or for a single column, torch's own product is the faster.
 constexpr int64_t kFew = 16;
+// With AVX2 alone torch's own (MKL's) is, most of all for narrow layers.
+bool is_one_dnn_faster() {
+  static const bool found = at::get_cpu_capability() == "AVX512";
+  return found;
+}
+
 // That of torch.nn.LayerNorm.
 constexpr double kEpsilon = 1e-5;
 // Rows below which a pass is shorter than waking a thread.
@@ -48,7 +56,8 @@ Tensor one_dnn_linear(const Tensor& x, const Tensor& weight, const std::optional
 // The activation of x (B, in) times weight (in, out), plus bias (out,).
 Tensor affine(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias = {},
               std::string_view activation = "none") {
-  if (x.size(0) >= kFew && weight.size(0) > 1 && weight.size(1) > 1) {
+  const bool is_wide = x.size(0) >= kFew && weight.size(0) > 1 && weight.size(1) > 1;
+  if (is_wide && is_one_dnn_faster()) {
     return one_dnn_linear(x, weight.t(), bias, activation);
   }
   Tensor output = bias ? at::addmm(*bias, x, weight) : at::mm(x, weight);
