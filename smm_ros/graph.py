@@ -216,7 +216,8 @@ def _dclaw_settings(
         "checkpoint": str(values["checkpoint"] or ""),
     }
     settings[RECORDER] |= {"hands": [values["namespace"]], "bag_dir": str(bag_dir)}
-    for node in (POLICY_SERVER, TRAINER, RECORDER):
+    # The policy server takes its stamps from the states, and would hear of each period twice.
+    for node in (TRAINER, RECORDER):
         settings[node]["use_sim_time"] = values["sim"]
     return settings
 

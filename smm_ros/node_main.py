@@ -8,11 +8,12 @@ import traceback
 from collections.abc import Callable, Sequence
 
 import rclpy
-from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from smm_core.config import ConfigError
+from smm_ros.executor import QuietExecutor
 from smm_ros.signals import Signals
 
 # How long a signal may wait for the executor to come back to Python, s.
@@ -62,7 +63,7 @@ def run(
 
 def _live(make_node: Callable[[], Node], signals: Signals) -> None:
     node = make_node()
-    executor = SingleThreadedExecutor()
+    executor = QuietExecutor()
     try:
         _spin(node, executor, signals)
     finally:

@@ -17,10 +17,13 @@ def step_back() -> None:
 
     The hand waits for each command, and the policy server for each state: with one core left
     beside a trainer that is never idle, they would stand in line behind it and the recorder.
-    Linux may weigh whole sessions against each other, and niceness only within one: where this
-    process leads a session, the session steps back too.
+    As SCHED_BATCH it does not interrupt who runs when something comes for it. Linux may weigh
+    whole sessions against each other, and niceness only within one: where this process leads a
+    session, the session steps back too.
     """
     os.nice(BACKGROUND)
+    with suppress(OSError):  # not allowed in every container
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     if os.getsid(0) == os.getpid():
         with suppress(OSError):  # not there, or not to be changed
             _AUTOGROUP.write_text(str(BACKGROUND))

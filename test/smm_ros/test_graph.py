@@ -93,10 +93,11 @@ def test_bags_of_earlier_runs_are_the_trainers_as_a_list_of_absolute_paths(tmp_p
     assert "bags" not in parameters(dclaw(tmp_path), "trainer")
 
 
-def test_all_but_the_hand_follow_simulated_time(tmp_path):
+def test_who_has_no_stamps_of_the_hand_follows_simulated_time(tmp_path):
     graph = dclaw(tmp_path)
-    assert "use_sim_time" not in parameters(graph, "hand")
-    for name in ("policy_server", "trainer", "recorder"):
+    for name in ("hand", "policy_server"):
+        assert "use_sim_time" not in parameters(graph, name)
+    for name in ("trainer", "recorder"):
         assert parameters(graph, name)["use_sim_time"] is True
 
 
