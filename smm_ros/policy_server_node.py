@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.duration import Duration
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
@@ -50,6 +51,9 @@ BEAT = 0.5
 """Time between two looks at what is overdue, s of wall time."""
 START_TIME = 10.0
 """Time in which the other nodes may start before their absence is worth a warning, s."""
+
+LAST_WORDS = Duration(seconds=0.5)
+"""Time given to each topic at the end to reach all who listen, of whom some may be gone."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,9 @@ class PolicyServerNode(Node):
         """Tell of the episode that ends here; the hand is left where it is."""
         self._publish(self._episodes.interrupt())
         self._sequences.close()
+        # What is still on its way would be lost with the process.
+        for publisher in (self._transitions, self._summaries):
+            publisher.wait_for_all_acked(LAST_WORDS)
 
     # What arrives.
 
