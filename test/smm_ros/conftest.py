@@ -43,7 +43,7 @@ from smm_ros.ros_environment import missing_variables
 from smm_ros.transition_wire import serialize_transition
 
 NAMESPACE = "dclaw"
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Time after which a test no longer waits, s; a busy machine may take ten to start a node."""
 
 

@@ -86,11 +86,11 @@ class Run:
         return status_from_msg(self._statuses[-1]) if self._statuses else None
 
     def wait_until_it_learns(self):
-        self.ros.wait_for(lambda: self.status and self.status.steps > 300, 30, "learning")
+        self.ros.wait_for(lambda: self.status and self.status.steps > 300, 90, "learning")
 
     def wait_for_the_end(self):
         """See the trainer end well, end the others, and return the last status."""
-        self.ros.wait_for(lambda: self.processes["trainer"].poll() is not None, 60, "the end")
+        self.ros.wait_for(lambda: self.processes["trainer"].poll() is not None, 90, "the end")
         assert self.processes["trainer"].returncode == 0
         for name in ("hand", "policy_server", "recorder"):
             self.processes[name].terminate()
