@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from smm_core.environments import Environments, make_envs
 from smm_core.options import read_yaml
 from smm_ros.bench.comparison import Comparison, Contestant, Line, Setting
+from smm_ros.bench.hands import FedThread
 from smm_ros.bench.player import seconds
 from smm_ros.bench.synthetic import SyntheticLearner
 from smm_ros.dclaw import ENV_ID
@@ -39,6 +40,7 @@ def _prepare(setting: Setting) -> Iterator[list[Contestant]]:
             ("skills", (1, 4, 16, 50), (1, 50), lambda size: learner(skills=size)),
             ("runs at once", (1, 2, 4, 8), (1, 4), lambda size: learner(runs=size)),
             ("observation size", (12, 100, 400), (12, 400), lambda size: learner(obs_size=size)),
+            ("hands", (1, 2, 4, 8), (1, 4), partial(_hands, stack, settings, steps)),
             ("twins", (1, 2, 4, 8), (1, 4), partial(_twins, stack, setting.pick(60, 20))),
         ]  # fmt: skip
         contestants = []
@@ -47,6 +49,13 @@ def _prepare(setting: Setting) -> Iterator[list[Contestant]]:
                 line = Line(f"{size:,}", "ms", f"{sizes[0]:,}", name, x=size)
                 contestants.append(Contestant((line,), make(size)))
         yield contestants
+
+
+def _hands(stack: ExitStack, settings: Mapping[str, Any], steps: int, count: int) -> Turn:
+    """Return what measures the milliseconds of one hand's step in a trainer of that many."""
+    fed = FedThread(settings, count)
+    stack.callback(fed.close)
+    return lambda: [fed.milliseconds(steps)]
 
 
 def _twins(stack: ExitStack, steps: int, count: int) -> Turn:
@@ -69,7 +78,8 @@ def _play(envs: Environments, actions: np.ndarray) -> None:
 COMPARISON = Comparison(
     "growth",
     "milliseconds of one learnt step, without physics, as there is more of something "
-    "(config/train_dclaw.yaml; runs: of all together; twins: one step of all, without learning)",
+    "(config/train_dclaw.yaml; runs: of all together; hands: that feed a trainer, of one's step; "
+    "twins: one step of all, without learning)",
     _prepare,
     turns=7,
 )

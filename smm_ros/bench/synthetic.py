@@ -16,6 +16,8 @@ from smm_core.transitions import Layout, Transition
 from smm_ros.bench.player import seconds
 
 DISTINCT, WARM_UP = 100, 15
+STATE = {"circular": [9, 10]}
+"""The D'Claw's matched state, its valve's angle."""
 
 
 def transitions(layout: Layout, runs: int) -> Iterator[Transition]:
@@ -49,8 +51,7 @@ class SyntheticLearner:
         rows: int = 10_000,
         device: torch.device = CPU,
     ) -> None:
-        state = {"circular": [9, 10]}
-        config = from_mapping(LearnerConfig, {"state": state, **settings, "replay_capacity": rows})
+        config = from_mapping(LearnerConfig, {"state": STATE, **settings, "replay_capacity": rows})
         layout = Layout(obs_size, 9, config.num_skills)
         self.learner = Learner(layout, config, range(runs), device)
         self._steps = transitions(layout, runs)
