@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from scipy.special import i0e
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,9 +30,9 @@ class Likelihood:
         self._width, self._floor = width, math.log(min_width)
         if width:
             self._precision = width**-2.0
-            angle = von_mises_log_prob(*torch.tensor((0.0, 0.0, math.log(width))).double())
+            circular = -math.log(i0e(self._precision)) - math.log(2 * math.pi)
             gaussian = -math.log(width) - 0.5 * LOG_2PI
-            self._peak = space.num_linear * gaussian + space.num_circular * float(angle)
+            self._peak = space.num_linear * gaussian + space.num_circular * circular
 
     @property
     def num_outputs(self) -> int:

@@ -124,17 +124,22 @@ def test_every_topic_is_recorded_and_a_signal_closes_the_bag(graph, start_node, 
 def test_a_policy_published_before_is_recorded_and_each_hand_has_its_topics(
     graph, start_node, tmp_path
 ):
+    folder = tmp_path / "run"
+
+    def recorded():
+        return {m.topic.name: m.decode() for m in read_messages(folder)}
+
     graph.others["/dclaw/policy"].publish(PolicySnapshot(version=3))
-    recorder = start_node("recorder", bag_dir=str(tmp_path / "run"), hands=["dclaw", "/other/"])
+    recorder = start_node("recorder", bag_dir=str(folder), hands=["dclaw", "/other/"])
     graph.wait_for_recorder()
     states = graph.ros.node.create_publisher(JointState, "/other/joint_states", 10)
     graph.ros.wait_for(states.get_subscription_count)
     states.publish(JointState())
     graph.wait_for_report(lambda status, values: int(values["written"]) >= 2)
+    topics = {"/dclaw/policy", "/other/joint_states"}
+    graph.ros.wait_for(lambda: topics <= recorded().keys(), what="both in the bag")
     assert recorder.terminate() == 0
-    decoded = {m.topic.name: m.decode() for m in read_messages(tmp_path / "run")}
-    assert decoded["/dclaw/policy"].version == 3
-    assert "/other/joint_states" in decoded
+    assert recorded()["/dclaw/policy"].version == 3
 
 
 def test_a_killed_recorder_loses_a_second_at_most_and_goes_on(graph, start_node, tmp_path):
