@@ -48,10 +48,8 @@ class StateMarginalMatching(nn.Module):
     ) -> dict[str, Tensor]:
         """Raise the likelihood of states under q_z(s) and of skills under d(z|s)."""
         log_density = self.density.fit(state, skill_onehot, generators)
-        losses, log_posterior = (
-            {"density_loss": -log_density.mean(1)},
-            torch.zeros_like(log_density),
-        )
+        log_posterior = torch.zeros_like(log_density)
+        losses = {"density_loss": -log_density.mean(1)}
         if self.discriminator is not None:
             log_posterior = self.discriminator.fit(state, batch.skill)
             losses["discriminator_loss"] = -log_posterior.mean(1)

@@ -12,7 +12,9 @@ from smm_core.config import from_mapping
 from smm_core.learner import LearnerConfig
 from smm_core.transitions import Layout
 from smm_ros.bench.player import RANDOM_STEPS, WARM_UP, seconds
-from smm_ros.bench.synthetic import STATE, transitions
+from smm_ros.bench.random_walk import step_of, walk
+from smm_ros.bench.synthetic import STATE
+from smm_ros.dclaw.spec import EPISODE_STEPS
 from smm_ros.learning_thread import LearningThread
 from smm_ros.records import TransitionRecord
 from smm_ros.trainer_config import TrainerConfig
@@ -34,7 +36,7 @@ class FedThread:
         )
         layout = Layout(12, 9, learner.num_skills)
         self._hands, self._put = config.hand_names, 0
-        self._transitions = transitions(layout, runs=1)
+        self._path = walk()
         self._thread = LearningThread(config, layout, lambda _: None, lambda: None)
         self._thread.start()
         self.milliseconds(RANDOM_STEPS + WARM_UP)
@@ -58,20 +60,6 @@ class FedThread:
     def _record(self) -> TransitionRecord:
         """Return the next step of the hand whose turn it is."""
         sequence, hand = divmod(self._put, len(self._hands))
-        step = next(self._transitions)
         self._put += 1
-        return TransitionRecord(
-            stamp_ns=sequence,
-            hand=self._hands[hand],
-            sequence=sequence,
-            episode=0,
-            step=sequence,
-            skill=int(step.skill[0]),
-            policy_version=0,
-            observation=step.obs[0],
-            action=step.action[0],
-            next_observation=step.next_obs[0],
-            log_p_shaping=float(step.reward[0]),
-            terminated=False,
-            truncated=False,
-        )
+        episode, step = divmod(sequence, EPISODE_STEPS)
+        return step_of(self._path, step, sequence, sequence, episode, self._hands[hand])

@@ -1,4 +1,4 @@
-"""Transitions of random numbers for bags; imports no torch, whose memory would be measured too."""
+"""Random transitions as hands send them; imports no torch, whose memory would be measured too."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ def walk() -> NDArray[np.float32]:
 
 
 def step_of(
-    path: NDArray[np.float32], step: int, stamp_ns: int, sequence: int, episode: int
+    path: NDArray[np.float32],
+    step: int,
+    stamp_ns: int,
+    sequence: int,
+    episode: int,
+    hand: str = "dclaw",
 ) -> TransitionRecord:
-    """Return the transition at a step of a walk, as one hand would have made it."""
+    """Return the transition at a step of a walk, as the hand would have made it."""
     return TransitionRecord(
         stamp_ns=stamp_ns,
-        hand="dclaw",
+        hand=hand,
         sequence=sequence,
         episode=episode,
         step=step,
